@@ -28,7 +28,7 @@ from pathlib import Path
 TOOL_NAME = "calculator"
 TOOL_ARGUMENTS = '{"expression": "6*7"}'
 ANSWER = "Six times seven is 42, says the tiny model of the lab."
-GREETING = "Hello from a very small language model: offer me tools and I shall use one."
+GREETING = "Hello from a very small language model: offer me tools and I shall use one!"
 
 CONTEXT_LENGTH = 32768
 
@@ -37,6 +37,8 @@ NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
 UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
 TENSOR_F32, TENSOR_F16 = 0, 1
 ALIGNMENT = 32
+
+Tensor = tuple[tuple[int, ...], int, bytes]  # shape, kind, data
 
 # One step of the chain outweighs every other token by far more than any sampling temperature can level.
 _STEP_WEIGHT = 4.0
@@ -171,18 +173,18 @@ def _metadata(words: Vocabulary, width: int) -> list[bytes]:
     ]
 
 
-def _zeros(*shape: int) -> tuple[tuple[int, ...], int, bytes]:
+def _zeros(*shape: int) -> Tensor:
     size = 1
     for extent in shape:
         size *= extent
     return shape, TENSOR_F16, bytes(2 * size)
 
 
-def _ones(width: int) -> tuple[tuple[int, ...], int, bytes]:
+def _ones(width: int) -> Tensor:
     return (width,), TENSOR_F32, array("f", [1.0] * width).tobytes()
 
 
-def _matrix(width: int, entries: Iterable[tuple[int, int]], rows: int, weight: float) -> tuple[tuple[int, ...], int, bytes]:
+def _matrix(width: int, entries: Iterable[tuple[int, int]], rows: int, weight: float) -> Tensor:
     """Pack a sparse matrix of `rows` rows: each entry is (row, column)."""
     data = bytearray(2 * width * rows)
     for row, column in entries:
@@ -195,10 +197,11 @@ def build() -> bytes:
     words = vocabulary()
     count = len(words.tokens)
     width = -(-count // ALIGNMENT) * ALIGNMENT
+    steps = ((after, token) for token, after in enumerate(words.successors))
     tensors = {
         "token_embd.weight": _matrix(width, ((token, token) for token in range(count)), count, 1.0),
         "output_norm.weight": _ones(width),
-        "output.weight": _matrix(width, ((after, token) for token, after in enumerate(words.successors)), count, _STEP_WEIGHT),
+        "output.weight": _matrix(width, steps, count, _STEP_WEIGHT),
         "blk.0.attn_norm.weight": _ones(width),
         "blk.0.attn_q.weight": _zeros(width, 32),
         "blk.0.attn_k.weight": _zeros(width, 32),
