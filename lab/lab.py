@@ -1,6 +1,6 @@
 """Build and remove labs: Docker containers that boot real systemd and are reached by SSH like any server.
 
-    lab.py up    --name demo --layout single     hosts and groups of inventories/single
+    lab.py up    --name demo --layout single     hosts and groups of inventories/single (--model: with a local model)
     lab.py up    --name x --hosts a,b            plain hosts
     lab.py down  --name demo
     lab.py list
@@ -23,12 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import engine
+import tiny_gguf
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 LABS = ROOT / ".lab"
 SUBNETS = ipaddress.ip_network("10.213.0.0/16")
 FIRST_PORT = 8443
+DOMAIN = "aigo.localhost"  # browsers and curl resolve *.localhost to this machine by themselves
 
 # What systemd needs to run as it does on a machine. --privileged is not among it: the hosts hold no more than this.
 RUN_OPTIONS = [
@@ -127,29 +129,33 @@ def boot(lab: str, host: str, address: str, key: str, publish: int | None, image
     return f"{address} {docker('exec', name, 'cat', '/etc/ssh/ssh_host_ed25519_key.pub')}\n"
 
 
-def write_inventory(lab: str, layout: str | None, addresses: dict[str, str], port: int) -> Path:
-    """Write `.lab/<lab>/inventory`: the layout's own files, and beside them how the lab's hosts are reached."""
+def write_inventory(lab: str, layout: str | None, addresses: dict[str, str], port: int, model: bool) -> Path:
+    """Write `.lab/<lab>/inventory`: the layout's own files, and beside them what is the lab's own."""
     home = LABS / lab
     inventory = home / "inventory"
     if layout:
         shutil.copytree(ROOT / "inventories" / layout, inventory, dirs_exist_ok=True, ignore=lambda *_: ["state"])
     inventory.mkdir(exist_ok=True)
     known_hosts = home / "known_hosts"
-    connection = {
+    variables: dict[str, Any] = {
         "ansible_user": "admin",
         "ansible_become": True,
         "ansible_ssh_private_key_file": str(home / "id_ed25519"),
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={known_hosts} -o IdentitiesOnly=yes",
-        "lab_name": lab,
-        "lab_https_port": port,
     }
-    hosts = {host: {"ansible_host": address, **connection} for host, address in addresses.items()}
-    text = yaml.safe_dump({"all": {"hosts": hosts}}, sort_keys=False)
-    (inventory / "lab.yml").write_text(f"---\n# How the lab's hosts are reached.\n{text}")
+    if layout:
+        variables |= {"aigo_domain": DOMAIN, "app_public_url": f"https://{DOMAIN}:{port}"}
+    content: dict[str, Any] = {"hosts": {host: {"ansible_host": address, **variables} for host, address in addresses.items()}}
+    if model:
+        file = home / "tiny.gguf"
+        file.write_bytes(tiny_gguf.build())
+        content["children"] = {"model": {"hosts": {next(iter(addresses)): {"model_file": str(file)}}}}
+    text = yaml.safe_dump({"all": content}, sort_keys=False)
+    (inventory / "lab.yml").write_text(f"---\n# How the lab's hosts are reached, and what is special about them.\n{text}")
     return inventory
 
 
-def up(lab: str, layout: str | None, hosts: list[str], target: str) -> Path:
+def up(lab: str, layout: str | None, hosts: list[str], target: str = "host", model: bool = False) -> Path:
     """Bring a lab up; hosts that run already are left as they are. Returns the inventory's path."""
     engine.ensure_running()
     image = engine.ensure_image(target)
@@ -172,7 +178,7 @@ def up(lab: str, layout: str | None, hosts: list[str], target: str) -> Path:
             publish = port if index == 0 else None
             known_hosts.write(boot(lab, host, address, key.with_suffix(".pub").read_text(), publish, image))
             print(f"lab {lab}: {host} is up at {address}", flush=True)
-    return write_inventory(lab, layout, addresses, port)
+    return write_inventory(lab, layout, addresses, port, model)
 
 
 def down(lab: str) -> None:
@@ -193,6 +199,7 @@ def main() -> int:
     what = verb_up.add_mutually_exclusive_group()
     what.add_argument("--layout", help="hosts and groups of inventories/<layout>")
     what.add_argument("--hosts", help="comma-separated host names")
+    verb_up.add_argument("--model", action="store_true", help="add a local model server with a tiny model")
     verb_up.add_argument("--image", choices=["host", "services"], default="host")
     verb_down = verbs.add_parser("down", help="remove a lab")
     verb_down.add_argument("--name", default="demo")
@@ -201,7 +208,7 @@ def main() -> int:
     try:
         if options.verb == "up":
             hosts = layout_hosts(options.layout) if options.layout else (options.hosts or "host1").split(",")
-            inventory = up(options.name, options.layout, hosts, options.image)
+            inventory = up(options.name, options.layout, hosts, options.image, options.model)
             print(f"lab {options.name}: inventory {inventory.relative_to(ROOT)}")
         elif options.verb == "down":
             down(options.name)
