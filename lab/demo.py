@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import yaml
+
 import engine
 import lab
-import yaml
 
 Result = TypeVar("Result")
 BIN = Path(sys.executable).parent.relative_to(lab.ROOT)
@@ -25,7 +26,8 @@ RESULT = """
 The platform is up and has answered. It stays until: make demo-down{option}
 
   in a browser    https://{domain}:{port}   sign in as admin; it warns unless you trust {state}/ca/ca.pem
-  the password    {bin}/ansible-vault view --vault-password-file {state}/vault_password {state}/secrets.yml   (app_admin_password)
+  admin's password, app_admin_password in
+                  {bin}/ansible-vault view --vault-password-file {state}/vault_password {state}/secrets.yml
   by curl         curl --cacert {state}/ca/ca.pem https://{domain}:{port}/health
   on the host     ssh -i .lab/{name}/id_ed25519 -o UserKnownHostsFile=.lab/{name}/known_hosts admin@{address}
   full output     .aigo/log/
@@ -41,10 +43,15 @@ Try next
 
 def playbook(name: str, inventory: Path) -> None:
     """Run one of the collection's playbooks; its own output says what it does."""
-    command = [BIN / "ansible-playbook", f"playbooks/{name}.yml", "-i", inventory]
+    command: list[str | Path] = [BIN / "ansible-playbook", f"playbooks/{name}.yml", "-i", inventory]
     done = subprocess.run(command, cwd=lab.ROOT, env={**os.environ, "ANSIBLE_CONFIG": "ansible.cfg"}, check=False)
     if done.returncode:
-        raise lab.LabError(f"playbooks/{name}.yml failed: the message above says what and where; .aigo/log/ has all of it")
+        raise lab.LabError(f"playbooks/{name}.yml failed: see above, and .aigo/log/ for all of it")
+
+
+def prepare() -> None:
+    engine.ensure_running()
+    engine.ensure_image("host")
 
 
 class Phases:
@@ -71,7 +78,7 @@ def main() -> int:
     name = parser.parse_args().name
     phases = Phases()
     try:
-        phases.run("Docker engine and the image of the lab", lambda: (engine.ensure_running(), engine.ensure_image("host")))
+        phases.run("Docker engine and the image of the lab", prepare)
         hosts = lab.layout_hosts("single")
         inventory = phases.run("boot a pristine Debian 13 host", lambda: lab.up(name, "single", hosts, model=True))
         inventory = inventory.relative_to(lab.ROOT)
@@ -83,10 +90,16 @@ def main() -> int:
     print(f"\nHow long it took\n\n{phases.table()}")
     print(
         RESULT.format(
-            name=name, option="" if name == "demo" else f" NAME={name}", inventory=inventory, state=inventory / "state",
-            bin=BIN, domain=lab.DOMAIN, port=host["app_public_url"].rsplit(":", 1)[1], address=host["ansible_host"],
+            name=name,
+            option="" if name == "demo" else f" NAME={name}",
+            inventory=inventory,
+            state=inventory / "state",
+            bin=BIN,
+            domain=lab.DOMAIN,
+            port=host["app_public_url"].rsplit(":", 1)[1],
+            address=host["ansible_host"],
             container=lab.container(name, hosts[0]),
-        )  # fmt: skip
+        )
     )
     return 0
 

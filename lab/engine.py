@@ -89,7 +89,7 @@ def ensure_image(target: str) -> str:
         return image
     base = base_image()
     print(f"lab: building the image {image} from {base}", flush=True)
-    build = ["docker", "build", "--quiet", f"--target={target}", f"--build-arg=BASE={base}", f"--tag={image}", str(HERE)]
+    build = ["docker", "build", "--quiet", "--target", target, "--build-arg", f"BASE={base}", "--tag", image, str(HERE)]
     # The classic builder is in every engine; BuildKit is a plug-in that may be absent.
     environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
     done = subprocess.run(build, env=environment, capture_output=True, text=True, check=False)

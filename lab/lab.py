@@ -22,9 +22,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import engine
 import tiny_gguf
-import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 LABS = ROOT / ".lab"
@@ -145,13 +146,14 @@ def write_inventory(lab: str, layout: str | None, addresses: dict[str, str], por
     }
     if layout:
         variables |= {"aigo_domain": DOMAIN, "app_public_url": f"https://{DOMAIN}:{port}"}
-    content: dict[str, Any] = {"hosts": {host: {"ansible_host": address, **variables} for host, address in addresses.items()}}
+    hosts = {host: {"ansible_host": address, **variables} for host, address in addresses.items()}
+    content: dict[str, Any] = {"hosts": hosts}
     if model:
         file = home / "tiny.gguf"
         file.write_bytes(tiny_gguf.build())
         content["children"] = {"model": {"hosts": {next(iter(addresses)): {"model_file": str(file)}}}}
     text = yaml.safe_dump({"all": content}, sort_keys=False)
-    (inventory / "lab.yml").write_text(f"---\n# How the lab's hosts are reached, and what is special about them.\n{text}")
+    (inventory / "lab.yml").write_text(f"---\n# How the lab's hosts are reached, and what is special here.\n{text}")
     return inventory
 
 

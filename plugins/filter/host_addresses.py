@@ -30,7 +30,7 @@ def host_address(host: str, variables: Mapping[str, Any]) -> str:
         if address := _usable(variables["aigo_address"]):
             return address
         raise AnsibleFilterError(
-            f"{host}: aigo_address is {variables['aigo_address']!r}, which is not an address that other hosts can reach;"
+            f"{host}: aigo_address is {variables['aigo_address']!r}, which other hosts can't reach;"
             " give it an IPv4 or IPv6 address of the host"
         )
     if address := _usable(variables.get("ansible_host", host)):
@@ -40,7 +40,7 @@ def host_address(host: str, variables: Mapping[str, Any]) -> str:
         if address := _usable((facts.get(family) or {}).get("address")):
             return address
     raise AnsibleFilterError(
-        f"{host}: no address is known (ansible_host is {variables.get('ansible_host', host)!r} and no facts are gathered);"
+        f"{host}: no address is known (ansible_host is {variables.get('ansible_host', host)!r}, without facts);"
         " set aigo_address for it in the inventory"
     )
 
