@@ -6,12 +6,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret, match_encrypt_secret
 
 from ansible_collections.aigo.onprem.plugins.module_utils._secrets import SecretsError
+from ansible_collections.aigo.onprem.plugins.plugin_utils._private_files import locked_directory, write_private
 
 PASSWORD_FILE = "vault_password"  # noqa: S105 (a file name)
 _HEADER = "# Managed by aigo.onprem.secrets_file: missing names are added, present ones are never overwritten.\n"
@@ -49,16 +47,9 @@ class SecretsStore:
         self.password_file = path.parent / PASSWORD_FILE
         self._configured = list(vault_secrets or [])
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Hold the directory's lock, so that parallel hosts or runs never make a secret twice."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        return locked_directory(self.path.parent)
 
     def load(self) -> Loaded:
         """Decrypt the file. A missing one holds nothing; an unreadable one raises SecretsError."""
@@ -150,18 +141,3 @@ class SecretsStore:
         if wrong:
             raise SecretsError(f"{self.path}: {', '.join(wrong)} must be non-empty text, in quotes: {mend}")
         return {str(name): value for name, value in values.items()}
-
-
-def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace ``path`` atomically by a file that others can't read at any moment."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
