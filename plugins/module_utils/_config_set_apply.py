@@ -144,26 +144,36 @@ def _change(
     """Swap the files and activate the units; on any failure put everything back. Returns the steps really taken."""
     since = time.time()
     context.memory.begin(planned.changes, states)
-    step = "write"
+    stopped = {unit.name for unit in wanted.units if unit.state == "stopped"}
+    stops = [step for step in steps if step.unit in stopped]
+    starts = [step for step in steps if step.unit not in stopped]
+    phase = "activate"
     try:
+        _take(stops, since, context)  # while their unit files are still there
+        phase = "write"
         for change in planned.changes:
             put_entry(change.path, change.after)
-        step = "activate"
+        phase = "activate"
         if planned.daemon_reload or any(state.need_reload for state in states.values()):
             context.systemd.daemon_reload()
-            fresh = context.systemd.show([unit.name for unit in wanted.units])
-            steps = plan_units(wanted.units, fresh, planned.activate, planned.paths)
-        for unit in steps:
-            context.memory.touch(unit)
-            take_step(context.systemd, unit, since)
-        confirm(context.systemd, steps, states, since)
+            running = [unit for unit in wanted.units if unit.name not in stopped]
+            fresh = context.systemd.show([unit.name for unit in running])
+            starts = plan_units(running, fresh, planned.activate, planned.paths)
+        _take(starts, since, context)
+        confirm(context.systemd, starts, states, since)
     except (ConfigSetError, OSError) as error:
-        raise _undone(wanted, error, step, context) from error
-    return steps
+        raise _undone(wanted, error, phase, context) from error
+    return stops + starts
 
 
-def _undone(wanted: WantedSet, error: Exception, step: str, context: Context) -> ConfigSetError:
-    details = dict(error.details) if isinstance(error, ConfigSetError) else {"step": step}
+def _take(steps: list[Step], since: float, context: Context) -> None:
+    for step in steps:
+        context.memory.touch(step)
+        take_step(context.systemd, step, since)
+
+
+def _undone(wanted: WantedSet, error: Exception, phase: str, context: Context) -> ConfigSetError:
+    details = dict(error.details) if isinstance(error, ConfigSetError) else {"step": phase}
     outcome = context.memory.restore(context.systemd)
     lines = [f"config_set {wanted.name}: {error}"]
     if details.get("output"):

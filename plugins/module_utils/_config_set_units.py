@@ -30,6 +30,7 @@ class Step:
 
     @property
     def starts(self) -> bool:
+        """True where the unit is to run after the step."""
         return bool(_STARTING.intersection(self.verbs))
 
 
@@ -47,8 +48,6 @@ def plan_units(
 
 def _verbs(unit: WantedUnit, state: UnitState, activate: bool, changed_paths: Collection[str]) -> list[str]:
     if unit.state == "stopped":
-        if not state.exists or (state.masked and not state.running):
-            return []
         off = ["disable"] if unit.enabled is False and state.file in ("enabled", "enabled-runtime") else []
         return off + (["stop"] if state.running or state.active == "activating" else [])
     verbs = ["unmask"] if state.masked else []
