@@ -35,11 +35,7 @@ from ansible_collections.aigo.onprem.plugins.module_utils._config_set_validate i
     run_staged,
 )
 from ansible_collections.aigo.onprem.plugins.module_utils._files import ABSENT, entry_diff, put_entry
-from ansible_collections.aigo.onprem.plugins.module_utils._systemd import Systemd, UnitState
-
-_KEYED_SECRET = re.compile(
-    r"(?i)((?:pass(?:word|wd|phrase)?|secret|token)[\"']?\s*[:=]\s*[\"']?|(?:requirepass|masterauth)\s+)([^\s\"',;]{3,})"
-)
+from ansible_collections.aigo.onprem.plugins.module_utils._systemd import Systemd, UnitState, mask_keyed_secrets
 
 
 @dataclass(frozen=True)
@@ -132,7 +128,6 @@ def _run_validators(wanted: WantedSet, changes: tuple[Change, ...], commands: li
                     f"config_set {wanted.name}: `{command}` refuses the new files (exit code {done.rc}), nothing was "
                     f"changed:\n{output}\nMend: correct the variables or templates that the lines above speak of",
                     step="validate",
-                    output=output,
                 )
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -176,9 +171,8 @@ def _undone(wanted: WantedSet, error: Exception, phase: str, context: Context) -
     details = dict(error.details) if isinstance(error, ConfigSetError) else {"step": phase}
     outcome = context.memory.restore(context.systemd)
     lines = [f"config_set {wanted.name}: {error}"]
-    if details.get("output"):
-        details["output"] = mask_secrets(details["output"], wanted)
-        lines.append(f"The last lines of its journal:\n{details['output']}")
+    if journal := details.pop("journal", None):
+        lines.append(f"The last lines of its journal:\n{journal}")
     lines.append(outcome.describe())
     lines.append("Mend: correct what the lines above speak of and run again; the activation will be repeated.")
     return ConfigSetError(mask_secrets("\n".join(lines), wanted), **{**details, "restored": outcome.restored})
@@ -201,7 +195,7 @@ def mask_secrets(text: str, wanted: WantedSet) -> str:
             secrets.add(tokens[0])
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "********")
-    return _KEYED_SECRET.sub(r"\1********", text)
+    return mask_keyed_secrets(text)
 
 
 def _looks_secret(token: str) -> bool:

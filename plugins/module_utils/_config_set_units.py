@@ -106,7 +106,7 @@ def _problem(step: Step, before: UnitState, after: UnitState) -> str | None:
 
 def unit_error(systemd: Systemd, unit: str, problem: str, since: float) -> ConfigSetError:
     """An error about a unit, with what it logged since the set was swapped."""
-    return ConfigSetError(f"{unit}: {problem}", step="activate", unit=unit, output=systemd.journal(unit, since))
+    return ConfigSetError(f"{unit}: {problem}", step="activate", unit=unit, journal=systemd.journal(unit, since))
 
 
 def undo_steps(systemd: Systemd, steps: Sequence[Step], before: Mapping[str, UnitState]) -> list[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,15 @@ _PROPERTIES = (
 )
 # What `systemctl enable` cannot or need not change.
 _ENABLED = frozenset({"enabled", "static", "indirect", "generated", "alias", "transient"})
+_KEYED_SECRET = re.compile(
+    r"(?i)((?:pass(?:word|wd|phrase)?|secret|token)[\"']?\s*[:=]\s*[\"']?|(?:requirepass|masterauth|bearer)\s+)"
+    r"([^\s\"',;]{3,})"
+)
+
+
+def mask_keyed_secrets(text: str) -> str:
+    """Blot out what follows a word like C(password=) in a program's output."""
+    return _KEYED_SECRET.sub(r"\1********", text)
 
 
 @dataclass(frozen=True)
@@ -158,9 +168,9 @@ class Systemd:
         """Read all unit files again."""
         return self.act("daemon-reload")
 
-    def journal(self, name: str, since: float | None = None, lines: int = 25) -> str:
-        """The last journal lines of a unit, oldest first; empty where there is no journal."""
+    def journal(self, name: str, since: float | None = None, lines: int = 20) -> str:
+        """The last journal lines of a unit, oldest first, passwords masked; empty where there is no journal."""
         argv = ["journalctl", "--no-pager", "--quiet", "--output=short-iso", f"--lines={lines}", f"--unit={name}"]
         if since is not None:
             argv.append(f"--since=@{int(since)}")
-        return self._run(argv).out.strip()
+        return mask_keyed_secrets(self._run(argv).out.strip())

@@ -228,11 +228,6 @@ step:
   returned: failure
   type: str
   sample: validate
-output:
-  description: What the validator said, or the last journal lines of the unit. Secrets are masked.
-  returned: failure of a validator or a unit
-  type: str
-  sample: 'nginx: [emerg] unknown directive "srever" in /etc/nginx/conf.d/site.conf:1'
 unit:
   description: The unit that did not come up.
   returned: failure of a unit
