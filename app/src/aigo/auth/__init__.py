@@ -1,0 +1,1 @@
+"""Who is asking: passwords, sessions with short tokens, and keys for programs."""

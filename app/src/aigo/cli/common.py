@@ -1,0 +1,67 @@
+"""What the commands share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+from psycopg import Error as DatabaseError
+from psycopg_pool import PoolTimeout
+
+from aigo.auth.store import Users
+from aigo.config import ConfigError, load_settings
+from aigo.db import Database
+
+T = TypeVar("T")
+
+
+class CommandError(Exception):
+    """Something that the caller can mend."""
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Print expected errors on standard error, without a traceback, and exit with 1."""
+    try:
+        yield
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(f"aigo: {problem}", err=True)
+        raise SystemExit(1) from None
+    except (CommandError, DatabaseError, PoolTimeout, OSError, ValueError, RuntimeError) as error:
+        typer.echo(f"aigo: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+def show(value: Any) -> None:
+    """Print a value as JSON."""
+    typer.echo(json.dumps(value, default=str, ensure_ascii=False, indent=2))
+
+
+def with_users(action: Callable[[Users], Awaitable[T]]) -> T:
+    """Run an action against the configured database."""
+
+    async def run() -> T:
+        db = Database(load_settings().database)
+        await db.open()
+        try:
+            return await action(Users(db))
+        finally:
+            await db.close()
+
+    return asyncio.run(run())
+
+
+def read_password(path: Path | None) -> str:
+    """Read a password from the first line of a file or, without one, of standard input."""
+    if path is None and sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    text = path.read_text(encoding="utf-8") if path else sys.stdin.read()
+    lines = text.splitlines()
+    return lines[0] if lines else ""

@@ -1,0 +1,104 @@
+"""``/health`` touches nothing, ``/ready`` asks what the service stands on, ``/metrics`` counts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from psycopg import Error as DatabaseError
+from psycopg_pool import PoolTimeout
+from pydantic import BaseModel
+
+from aigo import __version__
+from aigo.deps import Running
+from aigo.obs import metrics
+from aigo.runtime import Runtime
+
+router = APIRouter(tags=["health"])
+_SECONDS = 2.0
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+
+
+class Check(BaseModel):
+    """One dependency: up, away, not configured, or (the schema) behind."""
+
+    status: Literal["up", "away", "off", "behind"]
+    latency_ms: float | None = None
+    detail: str | None = None
+
+
+class Readiness(BaseModel):
+    """``unavailable`` only without PostgreSQL; ``degraded`` says what works less well."""
+
+    status: Literal["ready", "degraded", "unavailable"]
+    version: str
+    draining: bool
+    checks: dict[str, Check]
+
+
+@router.get("/health")
+async def health() -> Health:
+    """Say that the process answers."""
+    return Health(version=__version__)
+
+
+@router.get("/ready", responses={503: {"model": Readiness}})
+async def ready(runtime: Running, response: Response) -> Readiness:
+    """Say whether requests can be served, and what is missing."""
+    database, redis = await asyncio.gather(_database(runtime), _redis(runtime))
+    checks = {"database": database, "redis": redis, "models": _models(runtime)}
+    for name in ("database", "redis"):
+        metrics.degraded.labels(name).set(int(checks[name].status == "away"))
+    status: Literal["ready", "degraded", "unavailable"] = "ready"
+    if any(check.status in ("away", "behind") for check in checks.values()):
+        status = "degraded"
+    if database.status == "away":
+        status = "unavailable"
+        response.status_code = 503
+        response.headers["Retry-After"] = "2"
+    response.headers["Cache-Control"] = "no-store"
+    return Readiness(status=status, version=__version__, draining=runtime.draining.is_set(), checks=checks)
+
+
+@router.get("/metrics", response_class=Response)
+async def prometheus() -> Response:
+    """Return the metrics of all processes of this service."""
+    return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _database(runtime: Runtime) -> Check:
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(_SECONDS):
+            row = await runtime.db.one("SELECT max(version_num) AS revision FROM alembic_version")
+    except (DatabaseError, PoolTimeout, TimeoutError) as error:
+        if isinstance(error, DatabaseError) and error.sqlstate == "42P01":
+            return Check(status="behind", detail="no schema yet: run aigo migrate")
+        return Check(status="away", detail="requests that need the database are refused")
+    latency = round((time.perf_counter() - started) * 1000, 1)
+    revision = row["revision"] if row else None
+    if revision is None or (runtime.head_revision and revision < runtime.head_revision):
+        return Check(status="behind", latency_ms=latency, detail="an old schema: run aigo migrate")
+    return Check(status="up", latency_ms=latency)
+
+
+async def _redis(runtime: Runtime) -> Check:
+    if not runtime.cache.enabled:
+        return Check(status="off", detail="not configured: PostgreSQL does its work")
+    started = time.perf_counter()
+    if await runtime.cache.ping():
+        return Check(status="up", latency_ms=round((time.perf_counter() - started) * 1000, 1))
+    return Check(status="away", detail="streams between processes come from PostgreSQL, a little later")
+
+
+def _models(runtime: Runtime) -> Check:
+    names = [model.name for model in runtime.settings.models if model.kind == "openai"]
+    return Check(status="up", detail=", ".join(names) or "the embedded scripted model")

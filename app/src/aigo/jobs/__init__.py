@@ -1,0 +1,1 @@
+"""Background jobs: asked for over HTTP, done by ``aigo worker``, kept in PostgreSQL."""

@@ -1,0 +1,51 @@
+"""The application: its parts, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from aigo import __version__, errors
+from aigo.auth import routes as auth
+from aigo.config import Settings
+from aigo.conversations import routes as conversations
+from aigo.health import routes as health
+from aigo.jobs import routes as jobs
+from aigo.obs.middleware import RequestMiddleware
+from aigo.runs import routes as runs
+from aigo.runs import socket
+from aigo.runtime import Runtime
+
+WEB = Path(__file__).parent / "web"
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """Return the application; its runtime opens with the lifespan, in the process that serves."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.runtime = await Runtime.open(settings)
+        try:
+            yield
+        finally:
+            await app.state.runtime.close()
+
+    # The interactive documentation would fetch scripts from elsewhere; the document itself is enough.
+    app = FastAPI(
+        title="aigo",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    errors.install(app)
+    app.add_middleware(RequestMiddleware)
+    for module in (health, auth, conversations, runs, jobs, socket):
+        app.include_router(module.router)
+    app.mount("/", StaticFiles(directory=WEB, html=True), name="web")
+    return app

@@ -1,0 +1,101 @@
+"""The one middleware: request id, security headers, size limit, metrics and the log line, in pure ASGI."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import structlog
+
+from aigo.errors import problem_document
+from aigo.obs import metrics
+from aigo.obs.context import request_id, reset
+
+log = structlog.get_logger("aigo.request")
+MAXIMUM_BODY = 1_048_576
+# Answered many times a minute by machines for machines.
+_QUIET = {"/health", "/ready", "/metrics"}
+_SECURITY = [
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+
+
+class _TooLarge(Exception):
+    """The body grew past the limit while it was read."""
+
+
+class RequestMiddleware:
+    """Wraps the whole application."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Handle one connection."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Any, receive: Any, send: Any) -> None:
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        identifier = request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
+        reset(request_id=identifier)
+        extra = [(b"x-request-id", identifier.encode()), *_SECURITY]
+        status, first_byte, size = 0, 0.0, 0
+
+        async def limited() -> Any:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > MAXIMUM_BODY:
+                raise _TooLarge
+            return message
+
+        async def with_headers(message: Any) -> None:
+            nonlocal status, first_byte
+            if message["type"] == "http.response.start":
+                status, first_byte = message["status"], time.perf_counter() - started
+                message = message | {"headers": [*message.get("headers", []), *extra]}
+            await send(message)
+
+        try:
+            length = headers.get(b"content-length", b"0")
+            if length.isdigit() and int(length) > MAXIMUM_BODY:
+                raise _TooLarge
+            await self._app(scope, limited, with_headers)
+        except _TooLarge:
+            await _refuse(with_headers, 413, "too_large", f"A body may have {MAXIMUM_BODY} bytes.")
+        except Exception:
+            log.exception("unexpected error", path=scope["path"])
+            if status:
+                raise
+            await _refuse(with_headers, 500, "internal", "Something went wrong; the log has the request id.")
+        finally:
+            self._record(scope, status, first_byte, started)
+
+    def _record(self, scope: Any, status: int, first_byte: float, started: float) -> None:
+        route = getattr(scope.get("route"), "path", "static" if status < 400 else "unmatched")
+        metrics.requests.labels(scope["method"], route, status).inc()
+        metrics.latency.labels(route).observe(first_byte)
+        if scope["path"] not in _QUIET:
+            elapsed = round((time.perf_counter() - started) * 1000)
+            words = "Request processed" if status < 500 else "Request failed"
+            log.info(words, method=scope["method"], path=scope["path"], latency_ms=elapsed, status_code=status)
+
+
+async def _refuse(send: Any, status: int, code: str, detail: str) -> None:
+    body = json.dumps(problem_document(status, code, detail)).encode()
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": body})

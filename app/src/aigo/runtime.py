@@ -1,0 +1,73 @@
+"""All that one process works with, opened and closed together."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from aigo.agent import AgentRunner
+from aigo.auth.service import Auth
+from aigo.auth.store import Users
+from aigo.auth.tokens import TokenSigner
+from aigo.cache import Cache
+from aigo.config import ConfigError, Settings, unusable
+from aigo.config.load import reveal
+from aigo.conversations.store import Conversations
+from aigo.db import Database
+from aigo.db.migrate import head_revision
+from aigo.ids import instance_name
+from aigo.jobs.queue import Queue
+from aigo.runs.executor import Executor
+from aigo.runs.follow import Follower
+from aigo.runs.store import RunStore
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The parts, wired. ``draining`` is set once the process is told to stop."""
+
+    settings: Settings
+    db: Database
+    cache: Cache
+    auth: Auth
+    conversations: Conversations
+    runs: RunStore
+    executor: Executor
+    follower: Follower
+    queue: Queue
+    draining: asyncio.Event
+    head_revision: str | None
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Runtime:
+        """Wire everything up; neither PostgreSQL nor Redis has to be there yet."""
+        secret = reveal(settings.auth.token_secret)
+        if secret is None:
+            raise ConfigError(unusable(settings))
+        db, cache = Database(settings.database), Cache(settings.redis)
+        runs = RunStore(db, instance_name())
+        executor = Executor(settings, runs, cache, AgentRunner(settings))
+        queue = Queue(db, runs)
+        await db.open()
+        await queue.open()
+        return cls(
+            settings=settings,
+            db=db,
+            cache=cache,
+            auth=Auth(Users(db), cache, TokenSigner(secret, settings.auth.token_minutes)),
+            conversations=Conversations(db),
+            runs=runs,
+            executor=executor,
+            follower=Follower(runs, cache, executor),
+            queue=queue,
+            draining=asyncio.Event(),
+            head_revision=head_revision(),
+        )
+
+    async def close(self) -> None:
+        """Interrupt what still runs, write that down, close the connections."""
+        self.draining.set()
+        await self.executor.drain(0)
+        self.auth.close()
+        await self.cache.close()
+        await self.db.close()

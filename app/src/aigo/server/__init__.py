@@ -1,0 +1,1 @@
+"""Serving: sockets, processes, draining, and what systemd wants to know."""
