@@ -30,7 +30,10 @@ _CORE_STEPS = (2, 4, 8, 16, 32, 64, 96, 128)
 _MEMORY_STEPS_GB = (4, 8, 16, 32, 64, 128, 256, 512)
 
 GROUPS = ("edge", "app", "worker", "model", "postgres", "etcd", "redis", "ops", "backup")
-"""Groups of hosts that the collection knows; ``model`` is the only one that no tier demands."""
+"""Groups of hosts that the collection knows."""
+
+OPTIONAL_GROUPS = frozenset({"model", "ops", "backup"})
+"""Groups without which a site works: its model, metrics and backups may live elsewhere."""
 
 # Groups whose hosts carry the load; the others need little even in the largest tier.
 _HEAVY = frozenset({"app", "worker", "model", "postgres"})
@@ -82,7 +85,7 @@ class Tier:
 
     def required_groups(self) -> tuple[str, ...]:
         """Groups that an inventory of this tier has to fill, in the collection's order."""
-        return tuple(group for group in GROUPS if group != "model" and any(group in kind.groups for kind in self.hosts))
+        return tuple(group for group in GROUPS if group not in OPTIONAL_GROUPS and self.hosts_in(group))
 
     def hosts_in(self, group: str) -> int:
         """How many hosts of the example inventory are in ``group``."""

@@ -104,6 +104,6 @@ def test_impossible_questions_are_refused(arguments: tuple[object, ...], message
         _capacity.capacity_plan(*arguments)  # type: ignore[arg-type]
 
 
-def test_every_tier_demands_all_groups_but_the_optional_model() -> None:
+def test_every_tier_demands_the_groups_without_which_nobody_is_served() -> None:
     for tier in _capacity.TIERS.values():
-        assert set(tier.required_groups()) == set(_capacity.GROUPS) - {"model"}
+        assert tier.required_groups() == ("edge", "app", "worker", "postgres", "etcd", "redis")
