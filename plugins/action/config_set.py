@@ -27,6 +27,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
         """Render, send, return what the module says."""
         super().run(tmp, task_vars)
         variables = dict(task_vars or {})
+        for option in ("files", "once", "directories", "units"):
+            if isinstance(self._task.args.get(option), list):
+                self._task.args[option] = _flat(self._task.args[option])
         _validation, args = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
         rendered = {
             "name": args["name"],
@@ -126,6 +129,11 @@ def _owned(item: dict[str, Any], args: dict[str, Any], mode: str) -> dict[str, A
         "group": item.get("group") or args["group"],
         "mode": item.get("mode") or mode,
     }
+
+
+def _flat(items: list[Any]) -> list[Any]:
+    """A list variable may stand among the items of a list."""
+    return [inner for item in items for inner in (item if isinstance(item, list) else [item])]
 
 
 def _plain(value: Any) -> Any:

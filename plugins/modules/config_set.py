@@ -179,6 +179,7 @@ attributes:
     description: Shows every file, except content that is hidden, and what happens to the units.
     support: full
 notes:
+  - A list among the items of O(files), O(once), O(directories) or O(units) stands for its items.
   - The controller renders the templates, so the task needs no fact or file of the host.
 """
 
