@@ -60,8 +60,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validation, args = self.validate_argument_spec(ARGUMENT_SPEC)
         variables = task_vars or {}
-        sources = variables.get("ansible_inventory_sources") or []
-        site = read_site(variables["hostvars"], plain(variables["groups"]), [str(source) for source in sources])
+        site = read_site(variables["hostvars"], plain(variables["groups"]))
         if args["stage"] == "inventory":
             what = "the inventory; no host was contacted"
             problems = [problem for check in _STATIC_CHECKS for problem in check(site)]

@@ -29,7 +29,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             # The connection is made first, so that its time is not taken for the clock's.
             self._connection._connect()
             before = time.time()
-            facts = self._execute_module(
+            facts: dict[str, Any] = self._execute_module(
                 module_name="aigo.onprem.preflight_facts", module_args=self._task.args, task_vars=task_vars
             )
             after = time.time()

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible import constants as C
 from ansible.utils.vars import load_options_vars
+from yaml import load
+
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:
+    from yaml import SafeLoader  # type: ignore[assignment]
 
 from ansible_collections.aigo.onprem.plugins.plugin_utils._preflight import Host, Role, Site, Unresolved
 
@@ -26,7 +31,7 @@ _NEEDED = frozenset({"ansible_host", "ansible_port", "ansible_connection"})
 
 
 def _load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return load(path.read_text(encoding="utf-8"), Loader=SafeLoader) if path.is_file() else None
 
 
 def read_roles(root: Path = COLLECTION) -> dict[str, Role]:
@@ -95,10 +100,9 @@ def connection_variables() -> frozenset[str]:
     return frozenset(names | _MORE_CONNECTION_VARIABLES | C.INTERNAL_STATIC_VARS | set(load_options_vars("")))
 
 
-def read_variable_files(sources: Sequence[str]) -> list[tuple[str, str, str]]:
+def read_variable_files(directories: Iterable[Path]) -> list[tuple[str, str, str]]:
     """Files and directories of group and host variables beside the inventory: kind, name, path to show."""
     found = []
-    directories = {path if path.is_dir() else path.parent for path in map(Path, sources) if path.exists()}
     for directory in sorted(directories):
         for kind in ("group", "host"):
             for path in sorted((directory / f"{kind}_vars").glob("*")):
@@ -145,14 +149,14 @@ def read_hosts(hostvars: Any, groups: Mapping[str, Sequence[str]], evaluated: fr
     return hosts
 
 
-def read_site(hostvars: Any, groups: Mapping[str, Sequence[str]], sources: Sequence[str]) -> Site:
+def read_site(hostvars: Any, groups: Mapping[str, Sequence[str]]) -> Site:
     """Everything that the static checks judge.
 
     :param hostvars: Ansible's own object, whose raw values tell what is set from what it evaluates to.
     :param groups: hosts of each group.
-    :param sources: paths of the inventory.
     """
     roles, variables = read_roles(), read_site_variables()
+    directories = {hostvars.raw_get(host).get("inventory_dir") for host in groups.get("all", ())}
     evaluated = {name for role in roles.values() for name in role.options} | set(variables) | _NEEDED
     return Site(
         hosts=read_hosts(hostvars, groups, frozenset(evaluated)),
@@ -163,6 +167,6 @@ def read_site(hostvars: Any, groups: Mapping[str, Sequence[str]], sources: Seque
         computed=read_computed(),
         overridden=frozenset(hostvars._variable_manager.extra_vars),
         connection_variables=connection_variables(),
-        variable_files=read_variable_files(sources),
+        variable_files=read_variable_files(Path(path) for path in directories if path),
         ports=read_ports(),
     )

@@ -181,8 +181,8 @@ def _limits(name: str, spec: Mapping[str, Any]) -> tuple[float | None, float | N
     for suffix, low, high in _RANGES:
         if name.endswith(suffix):
             return low, high
-    low = 1 if name.endswith(_AT_LEAST_ONE) and spec.get("default") != 0 else None
-    return spec.get("minimum", low), spec.get("maximum")
+    least = 1 if name.endswith(_AT_LEAST_ONE) and spec.get("default") != 0 else None
+    return spec.get("minimum", least), spec.get("maximum")
 
 
 def wrong_value(name: str, value: Any, spec: Mapping[str, Any]) -> str:
