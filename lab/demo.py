@@ -93,7 +93,7 @@ def main() -> int:
             name=name,
             option="" if name == "demo" else f" NAME={name}",
             inventory=inventory,
-            state=inventory / "state",
+            state=inventory / ".state",
             bin=BIN,
             domain=lab.DOMAIN,
             port=host["app_public_url"].rsplit(":", 1)[1],

@@ -135,7 +135,7 @@ def write_inventory(lab: str, layout: str | None, addresses: dict[str, str], por
     home = LABS / lab
     inventory = home / "inventory"
     if layout:
-        shutil.copytree(ROOT / "inventories" / layout, inventory, dirs_exist_ok=True, ignore=lambda *_: ["state"])
+        shutil.copytree(ROOT / "inventories" / layout, inventory, dirs_exist_ok=True, ignore=lambda *_: [".state"])
     inventory.mkdir(exist_ok=True)
     known_hosts = home / "known_hosts"
     variables: dict[str, Any] = {

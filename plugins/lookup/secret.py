@@ -50,7 +50,7 @@ EXAMPLES = r"""
   vars:
     redis_password: >-
       {{ lookup('aigo.onprem.secret', 'redis_password',
-                file=inventory_dir ~ '/state/secrets.yml', placeholder=ansible_check_mode) }}
+                file=inventory_dir ~ '/.state/secrets.yml', placeholder=ansible_check_mode) }}
 """
 
 RETURN = r"""

@@ -128,8 +128,8 @@ EXAMPLES = r"""
   aigo.onprem.certificate:
     state: authority
     authority:
-      directory: "{{ inventory_dir }}/state/ca"
-      passphrase: "{{ lookup('aigo.onprem.secret', 'ca_passphrase', file=inventory_dir ~ '/state/secrets.yml') }}"
+      directory: "{{ inventory_dir }}/.state/ca"
+      passphrase: "{{ lookup('aigo.onprem.secret', 'ca_passphrase', file=inventory_dir ~ '/.state/secrets.yml') }}"
 
 - name: Give Redis its certificate
   aigo.onprem.certificate:

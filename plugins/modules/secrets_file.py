@@ -55,7 +55,7 @@ seealso:
 EXAMPLES = r"""
 - name: Make the site's secrets
   aigo.onprem.secrets_file:
-    path: "{{ inventory_dir }}/state/secrets.yml"
+    path: "{{ inventory_dir }}/.state/secrets.yml"
     secrets:
       postgres_superuser_password:
       ca_passphrase: {length: 40}
@@ -63,7 +63,7 @@ EXAMPLES = r"""
 
 - name: Replace one secret
   aigo.onprem.secrets_file:
-    path: "{{ inventory_dir }}/state/secrets.yml"
+    path: "{{ inventory_dir }}/.state/secrets.yml"
     secrets: {redis_password: {}}
     rotate: [redis_password]
 """
