@@ -61,10 +61,9 @@ class ActionModule(ActionBase):
             return answer
         target = Target(needs["python_version"], needs["machine"])
         wheels, uv = _collect(args, source, target, locks[target.python_version], needs["release"])
+        lacking = [wheel for wheel in (*wheels, uv) if needs["stored"].get(wheel.path.name) != wheel.sha256]
         options["_package"] = {
-            "archive": self._send(
-                [wheel for wheel in (*wheels, uv) if needs["stored"].get(wheel.path.name) != wheel.sha256]
-            ),
+            "archive": self._send(lacking),
             "wheels": {wheel.path.name: wheel.sha256 for wheel in (*wheels, uv)},
             "requirements": "".join(f"{wheel.line()}\n" for wheel in wheels),
             "uv": uv.path.name,
