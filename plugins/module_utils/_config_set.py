@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -144,6 +145,8 @@ def parse(raw: Mapping[str, Any]) -> WantedSet:
     purge = tuple(_purge(path, mistakes) for path in raw.get("purge", ()))
     watch = tuple(_path(path, "watch", mistakes) for path in raw.get("watch", ()))
     units = tuple(_unit(item) for item in raw.get("units", ()))
+    for command in raw.get("validate", ()):
+        _command(command, mistakes)
     _duplicates("path", [item.path for item in files] + [item.path for item in directories], mistakes)
     _duplicates("unit", [unit.name for unit in units], mistakes)
     if mistakes:
@@ -198,6 +201,15 @@ def _unit(item: Mapping[str, Any]) -> WantedUnit:
         state == "started" if enabled is None else bool(enabled),
         item.get("on_change", "restart"),
     )
+
+
+def _command(command: str, mistakes: list[str]) -> None:
+    try:
+        if shlex.split(command):
+            return
+        mistakes.append("validate: an empty command")
+    except ValueError as error:
+        mistakes.append(f"validate: {command!r} cannot be split into words: {error}")
 
 
 def _duplicates(what: str, names: Sequence[str], mistakes: list[str]) -> None:
@@ -274,7 +286,7 @@ def _file_change(file: WantedFile, accounts: Accounts) -> Change | None:
     if file.once and before.kind != "absent":
         return None
     if before.kind in ("directory", "other"):
-        raise ConfigSetError(f"{file.path} is a {before.kind}, a file is to be managed there; move it away first")
+        raise ConfigSetError(f"config_set: {file.path} is a {before.kind}, a file is wanted there; move it away first")
     if file.content is None:
         return None if before.kind == "absent" else Change(file.path, before, ABSENT, file.hidden(before))
     after = Entry("file", file.content, file.mode, accounts.user(file.owner), accounts.group(file.group))
