@@ -154,8 +154,8 @@ def host_budget(
     :raises CapacityError: for an unknown tier or a host whose size is not known.
     """
     chosen = tier_named(tier)
-    cores = _number(facts, ("cores", "processor_nproc", "processor_vcpus"), "number of cores")
-    memory = _number(facts, ("memory_mb", "memtotal_mb"), "memory")
+    cores = _number(facts, ("processor_nproc", "processor_vcpus", "cores"), "number of cores")
+    memory = _number(facts, ("memtotal_mb", "memory_mb"), "memory")
     mine = [group for group in GROUPS if group in groups]
     names = [service for group in mine for service in SERVICES[group]] + ["node_exporter"]
     processes: dict[str, int] = {

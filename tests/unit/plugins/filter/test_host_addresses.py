@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.aigo.onprem.plugins.filter.host_addresses import host_addresses
 
 FACTS = {"ansible_facts": {"default_ipv4": {"address": "198.51.100.7"}}}
