@@ -96,7 +96,7 @@ class Recorder:
     ],
 )
 def test_a_unit_that_does_not_stay_up_is_noticed(show: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(units, "_SETTLE", 0)
     recorder = Recorder(f"LoadState=loaded\n{show}")
     with pytest.raises(ConfigSetError, match=fault) as error:
         units.confirm(Systemd(recorder), [units.Step("a.service", ("restart",))], {}, 0)
@@ -105,7 +105,7 @@ def test_a_unit_that_does_not_stay_up_is_noticed(show: str, fault: str, monkeypa
 
 @pytest.mark.parametrize("show", ["ActiveState=active", "ActiveState=reloading", "ActiveState=inactive\nType=oneshot"])
 def test_a_unit_that_is_up_or_has_done_its_work_is_fine(show: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(units, "_SETTLE", 0)
     units.confirm(Systemd(Recorder(f"LoadState=loaded\n{show}")), [units.Step("a.service", ("start",))], {}, 0)
 
 

@@ -14,7 +14,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.aigo.onprem.plugins.module_utils import _config_set_apply, _config_set_units
+from ansible_collections.aigo.onprem.plugins.module_utils import _config_set_apply, _config_set_units, _files
 from ansible_collections.aigo.onprem.plugins.module_utils._config_set_spec import pack
 from ansible_collections.aigo.onprem.plugins.modules import config_set
 
@@ -249,7 +249,7 @@ def test_units_are_activated_in_their_order_and_none_after_a_failure(host: Host)
 def test_a_failed_write_brings_all_back(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.run(files=[host.file("a", "one"), host.file("b", "one")])
     before = host.snapshot()
-    real = _config_set_apply.put_entry
+    real = _files.put_entry
 
     def full(path: str, entry: Any) -> None:
         if path.endswith("/b"):
@@ -316,7 +316,7 @@ def test_a_unit_is_stopped_before_its_file_goes(host: Host) -> None:
     host.acts()
     seen: list[bool] = []
     with pytest.MonkeyPatch.context() as patch:
-        real = _config_set_apply.take_step
+        real = _config_set_units.take_step
 
         def take(*arguments: Any) -> None:
             seen.append((host.root / "service.conf").exists())
