@@ -28,6 +28,7 @@ from ansible_collections.aigo.onprem.plugins.module_utils._app_release import Re
 _GLIBC_MINORS = range(36, 4, -1)
 _LEGACY_PLATFORMS = ("manylinux2014", "manylinux2010", "manylinux1")
 _PARALLEL_DOWNLOADS = 4
+_PINS_WORTH_A_PROCESS = 8
 
 
 @dataclass(frozen=True)
@@ -169,9 +170,10 @@ class Wheelhouse:
 
     def _download(self, pins: Sequence[Pin], target: Target) -> None:
         with tempfile.TemporaryDirectory(dir=self._cache) as temporary:
-            parts = [pins[offset::_PARALLEL_DOWNLOADS] for offset in range(_PARALLEL_DOWNLOADS)]
-            with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
-                jobs = [pool.submit(_pip_download, part, target, Path(temporary)) for part in parts if part]
+            count = min(_PARALLEL_DOWNLOADS, 1 + len(pins) // _PINS_WORTH_A_PROCESS)
+            parts = [pins[offset::count] for offset in range(count)]
+            with ThreadPoolExecutor(count) as pool:
+                jobs = [pool.submit(_pip_download, part, target, Path(temporary)) for part in parts]
             for job in jobs:
                 job.result()
             for path in Path(temporary).glob("*.whl"):
