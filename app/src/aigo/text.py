@@ -10,6 +10,10 @@ from pydantic import AfterValidator
 def _prose(value: str) -> str:
     if "\x00" in value:
         raise ValueError("the text has a NUL character, which can't be stored")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text has half a character (a lone surrogate)") from None
     if not value.strip():
         raise ValueError("the text is empty")
     return value
@@ -19,10 +23,10 @@ Prose = Annotated[str, AfterValidator(_prose)]
 
 
 def storable(value: Any) -> Any:
-    """Return the value without NUL characters, which PostgreSQL refuses and a model may produce."""
+    """Return the value without what PostgreSQL refuses and a model may produce: NUL and half characters."""
     match value:
         case str():
-            return value.replace("\x00", "")
+            return value.replace("\x00", "").encode(errors="replace").decode()
         case dict():
             return {storable(key): storable(item) for key, item in value.items()}
         case list():

@@ -9,7 +9,7 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from aigo.errors import unavailable
+from aigo.problems import unavailable
 
 MINIMUM_LENGTH = 10
 _PARALLEL = 2

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
 from aigo.auth.store import User
 from aigo.deps import Credential, CurrentUser, Running
-from aigo.errors import Problem
+from aigo.problems import Problem
 from aigo.text import Prose
 
 router = APIRouter(prefix="/api/v1", tags=["auth"])
@@ -20,7 +20,7 @@ class Credentials(BaseModel):
     """A name and its password."""
 
     name: Annotated[Prose, Field(min_length=1, max_length=200)]
-    password: Annotated[str, Field(min_length=1, max_length=1024)]
+    password: Annotated[Prose, Field(min_length=1, max_length=1024)]
 
 
 class Token(BaseModel):
@@ -89,7 +89,9 @@ async def list_keys(user: CurrentUser, runtime: Running) -> list[Key]:
 
 
 @router.delete("/keys/{key_id}", status_code=204)
-async def revoke_key(key_id: str, user: CurrentUser, runtime: Running) -> Response:
+async def revoke_key(
+    key_id: Annotated[str, Path(pattern="^[0-9a-f]{12}$")], user: CurrentUser, runtime: Running
+) -> Response:
     """Revoke one of one's own keys."""
     if await runtime.auth.users.revoke_key(key_id, user.id) is None:
         raise Problem(404, "not_found", "There is no such key.")

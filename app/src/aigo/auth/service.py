@@ -9,10 +9,10 @@ from aigo.auth.passwords import PasswordPool
 from aigo.auth.store import User, Users
 from aigo.auth.tokens import Claims, TokenSigner, hash_secret, split_key
 from aigo.cache import Cache
-from aigo.errors import Problem
+from aigo.problems import Problem
 
 # How long a disabled user or a revoked key may still be let in by the cache.
-CACHE_SECONDS = 10
+CACHE_SECONDS = 5
 _FIELDS = ("id", "name", "display_name", "role")
 
 

@@ -56,7 +56,8 @@ def new_key() -> tuple[str, str, bytes]:
 def split_key(text: str) -> tuple[str, str] | None:
     """Return id and secret of a key's text, or None when it doesn't have the form of one."""
     parts = text.removeprefix(KEY_PREFIX).split("_")
-    return (parts[0], parts[1]) if text.startswith(KEY_PREFIX) and len(parts) == 2 and all(parts) else None
+    formed = text.startswith(KEY_PREFIX) and text.isascii() and len(parts) == 2 and all(map(str.isalnum, parts))
+    return (parts[0], parts[1]) if formed else None
 
 
 def hash_secret(secret: str) -> bytes:

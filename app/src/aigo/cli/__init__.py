@@ -10,7 +10,13 @@ from aigo import __version__
 from aigo.cli import config, key, migrate, serve, user
 from aigo.cli.common import explained
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The agent server.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="The agent server.",
+)
 app.add_typer(config.app, name="config")
 app.add_typer(user.app, name="user")
 app.add_typer(key.app, name="key")

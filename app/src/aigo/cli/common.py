@@ -58,10 +58,12 @@ def with_users(action: Callable[[Users], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def read_password(path: Path | None) -> str:
-    """Read a password from the first line of a file or, without one, of standard input."""
+def read_hash(path: Path | None) -> str:
+    """Read a password from the first line of a file or, without one, of standard input; return its hash."""
+    from aigo.auth.passwords import hash_password
+
     if path is None and sys.stdin.isatty():
-        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+        return hash_password(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
     text = path.read_text(encoding="utf-8") if path else sys.stdin.read()
     lines = text.splitlines()
-    return lines[0] if lines else ""
+    return hash_password(lines[0] if lines else "")

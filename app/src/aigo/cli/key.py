@@ -47,7 +47,7 @@ def list_keys(user: Annotated[str | None, typer.Argument(help="Only this user's 
 
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as the list shows it.")]) -> None:
-    """Revoke a key; it ends within ten seconds."""
+    """Revoke a key; it ends within five seconds."""
     changed = with_users(lambda users: users.revoke_key(key_id))
     if changed is None:
         raise CommandError(f"there is no key {key_id!r}")

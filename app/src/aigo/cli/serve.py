@@ -14,7 +14,6 @@ import typer
 
 from aigo.config import ConfigError, load_settings, unusable
 from aigo.config.schema import Tls
-from aigo.obs import logs
 
 Pem = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="PEM file; overrides server.tls.")]
 _JOBS_SECONDS = 25.0
@@ -30,16 +29,19 @@ def serve(ssl_cert: Pem = None, ssl_key: Pem = None) -> None:
         settings = settings.model_copy(update={"server": settings.server.model_copy(update={"tls": tls})})
     if problems := unusable(settings):
         raise ConfigError(problems)
-    logs.configure(settings.logging, "aigo-api")
     with _shared_metrics():
+        from aigo.obs import logs
+        from aigo.server.sockets import listeners
+
+        logs.configure(settings.logging, "aigo-api")
+        # Before the long imports, so that a taken port is known at once.
+        sockets = listeners(settings.server)
         from aigo.main import build_app
         from aigo.models.providers import preload
         from aigo.server.http import serve as serve_child
         from aigo.server.prefork import Parent
-        from aigo.server.sockets import listeners
 
         preload(settings.models)
-        sockets = listeners(settings.server)
         app = build_app(settings)
 
         def child(beat: Callable[[], None]) -> None:
@@ -52,8 +54,10 @@ def serve(ssl_cert: Pem = None, ssl_key: Pem = None) -> None:
 def worker() -> None:
     """Do background jobs until SIGTERM, then finish those at hand."""
     settings = load_settings()
-    logs.configure(settings.logging, "aigo-worker")
     with _shared_metrics():
+        from aigo.obs import logs
+
+        logs.configure(settings.logging, "aigo-worker")
         from aigo.jobs.worker import run_worker
         from aigo.server.prefork import Parent
 

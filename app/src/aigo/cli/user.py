@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from aigo.auth.passwords import hash_password
 from aigo.auth.store import Role
-from aigo.cli.common import CommandError, read_password, show, with_users
+from aigo.cli.common import CommandError, read_hash, show, with_users
 
 app = typer.Typer(no_args_is_help=True, help="People who may sign in.")
 Name = Annotated[str, typer.Argument(help="The name that the person signs in with.")]
@@ -32,7 +31,7 @@ def create(
     if if_absent and with_users(lambda users: users.by_name(name)):
         show({"changed": False, "name": name})
         return
-    password_hash = hash_password(read_password(password_file))
+    password_hash = read_hash(password_file)
     row = with_users(lambda users: users.create(name, display_name or name, role, password_hash))
     if row is None and not if_absent:
         raise CommandError(f"there is a user {name!r} already (--if-absent leaves it as it is)")
@@ -48,7 +47,7 @@ def list_users() -> None:
 @app.command()
 def set_password(name: Name, password_file: PasswordFile = None) -> None:
     """Replace a password, unlock the account and end its sessions."""
-    password_hash = hash_password(read_password(password_file))
+    password_hash = read_hash(password_file)
     if not with_users(lambda users: users.set_password(name, password_hash)):
         raise CommandError(f"there is no user {name!r}")
     show({"changed": True, "name": name})
@@ -56,7 +55,7 @@ def set_password(name: Name, password_file: PasswordFile = None) -> None:
 
 @app.command()
 def disable(name: Name) -> None:
-    """Keep a user from signing in; tokens and keys end within ten seconds."""
+    """Keep a user from signing in; tokens and keys end within five seconds."""
     changed = with_users(lambda users: users.disable(name))
     if changed is None:
         raise CommandError(f"there is no user {name!r}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from aigo.db import Database, Row
-from aigo.errors import Problem
 from aigo.ids import new_id
+from aigo.problems import Problem
 
 
 def _missing() -> Problem:

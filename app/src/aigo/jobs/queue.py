@@ -13,11 +13,11 @@ from psycopg_pool import AsyncConnectionPool
 
 from aigo.conversations.store import Conversations
 from aigo.db import Database
-from aigo.errors import Problem
 from aigo.jobs.kinds import KINDS
 from aigo.jobs.store import JobStore
 from aigo.obs import metrics
 from aigo.obs.context import reset
+from aigo.problems import Problem
 from aigo.runs.store import STALE_SECONDS, RunStore
 
 log = structlog.get_logger()

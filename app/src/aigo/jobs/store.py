@@ -9,8 +9,8 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from aigo.db import Database, Row
-from aigo.errors import Problem
 from aigo.ids import new_id
+from aigo.problems import Problem
 
 _FIELDS = "id, kind, status, error, result_type, result_name, created_at, started_at, finished_at"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import structlog
 
-from aigo.errors import problem_document
 from aigo.obs import metrics
 from aigo.obs.context import request_id, reset
+from aigo.problems import problem_document
 
 log = structlog.get_logger("aigo.request")
 MAXIMUM_BODY = 1_048_576

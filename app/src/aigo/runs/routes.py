@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from aigo.deps import CurrentUser, Running
-from aigo.errors import Problem
+from aigo.problems import Problem
 from aigo.runs.events import Event
 from aigo.text import Prose
 

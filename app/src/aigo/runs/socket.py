@@ -21,11 +21,12 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from aigo.auth.service import unauthenticated
 from aigo.auth.store import User
 from aigo.deps import bearer_of
-from aigo.errors import Problem
 from aigo.obs import metrics
 from aigo.obs.context import bind, request_id, reset
+from aigo.problems import Problem
 from aigo.runs.routes import NewRun, Run
 from aigo.runtime import Runtime
+from aigo.text import Prose
 
 log = structlog.get_logger()
 router = APIRouter()
@@ -47,8 +48,8 @@ class StartRun(NewRun):
 
     type: Literal["run"]
     conversation_id: UUID
-    idempotency_key: Annotated[str | None, Field(min_length=1, max_length=200)] = None
-    reference: Annotated[str | None, Field(max_length=200)] = None
+    idempotency_key: Annotated[Prose | None, Field(min_length=1, max_length=200)] = None
+    reference: Annotated[Prose | None, Field(max_length=200)] = None
 
 
 class Resume(BaseModel):

@@ -12,8 +12,8 @@ from psycopg.types.json import Jsonb
 
 from aigo.agent import Turn
 from aigo.db import Database, Row
-from aigo.errors import Problem
 from aigo.ids import new_id
+from aigo.problems import Problem
 from aigo.runs.events import Event
 
 # A runner writes its heartbeat every two seconds; one that was silent for so long is gone.

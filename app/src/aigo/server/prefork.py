@@ -52,7 +52,6 @@ class Parent:
         self._processes: dict[int, _Process] = {}
         self._stopping = False
         self._ready = False
-        self._pinged = 0.0
         self._fork_after = 0.0
 
     def run(self) -> int:
@@ -149,10 +148,8 @@ class Parent:
             self._notifier.send("READY=1", f"STATUS={self._wanted} processes")
             log.info("ready", processes=self._wanted)
         alive = any(not process.hangs(now) for process in beating)
-        interval = self._notifier.watchdog_seconds
-        if interval and alive and now - self._pinged >= interval:
-            self._pinged = now
-            self._notifier.send("WATCHDOG=1")
+        if self._ready and alive:
+            self._notifier.watchdog()
 
     def _stop(self) -> None:
         deadline = time.monotonic() + self._stop_seconds
@@ -160,8 +157,7 @@ class Parent:
         while self._processes and time.monotonic() < deadline:
             time.sleep(0.05)
             self._reap()
-            if self._notifier.watchdog_seconds:
-                self._notifier.send("WATCHDOG=1")
+            self._notifier.watchdog()
         self._signal(signal.SIGKILL)
         for pid in self._processes:
             os.waitpid(pid, 0)
