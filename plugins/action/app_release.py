@@ -26,7 +26,7 @@ from ansible_collections.aigo.onprem.plugins.plugin_utils._wheelhouse import (
 )
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
     """The action ``aigo.onprem.app_release``."""
 
     _supports_check_mode = True

@@ -18,7 +18,7 @@ from ansible_collections.aigo.onprem.plugins.module_utils._pki import PkiError, 
 from ansible_collections.aigo.onprem.plugins.plugin_utils._authority import Authority, create, read_bundle
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
     """The action ``aigo.onprem.certificate``."""
 
     _requires_connection = False

@@ -28,7 +28,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
 }
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
     """The action ``aigo.onprem.secrets_file``."""
 
     _requires_connection = False

@@ -70,7 +70,7 @@ from ansible_collections.aigo.onprem.plugins.module_utils._secrets import Secret
 from ansible_collections.aigo.onprem.plugins.plugin_utils._secrets_store import SecretsStore
 
 
-class LookupModule(LookupBase):
+class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible ships no types
     """The lookup ``aigo.onprem.secret``."""
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:

@@ -9,6 +9,7 @@ import json
 import os
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Site:
         self.authority = root / "ca"
         self.host = root / "host" / "pki"
         self.sent: list[dict[str, Any]] = []
-        self.tamper = lambda answer: answer
+        self.tamper: Callable[[dict[str, Any]], dict[str, Any]] = lambda answer: answer
 
         def execute(_action: Any, module_args: dict[str, Any], **_options: Any) -> dict[str, Any]:
             self.sent.append(module_args)
@@ -59,7 +60,10 @@ class Site:
         task = Task.load({"action": "aigo.onprem.certificate", "check_mode": check})
         task.args = {"authority": {"directory": str(self.authority), "passphrase": passphrase}, **options}
         connection = connection_loader.get("local", PlayContext())
-        return ActionModule(task, connection, PlayContext(), DataLoader(), None, None).run(task_vars={})
+        result: dict[str, Any] = ActionModule(task, connection, PlayContext(), DataLoader(), None, None).run(
+            task_vars={}
+        )
+        return result
 
     def certify(self, *certificates: dict[str, Any], **options: Any) -> dict[str, Any]:
         return self.run(certificates=list(certificates or [wanted()]), directory=str(self.host), **options)
@@ -94,8 +98,9 @@ def test_authority_is_made_once_and_its_key_is_private_and_encrypted(site: Site)
 
 def test_authority_is_an_ec_p384_root_of_ten_years_that_signs_leaves_only(site: Site) -> None:
     root = x509.load_pem_x509_certificate((site.authority / "ca.pem").read_bytes())
-    assert isinstance(root.public_key(), ec.EllipticCurvePublicKey)
-    assert root.public_key().key_size == 384
+    key = root.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert key.key_size == 384
     assert (root.not_valid_after_utc - root.not_valid_before_utc).days == 3650
     assert root.extensions.get_extension_for_class(x509.BasicConstraints).value == x509.BasicConstraints(True, 0)
 
