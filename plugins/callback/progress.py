@@ -105,6 +105,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def _forward(self, event: str, *arguments: Any) -> None:
         """Let Ansible's default callback write the event to the log. It takes results apart, so it comes last."""
+        for result in arguments:
+            # The error of a censored task would still quote the task, and what it was given.
+            if "censored" in getattr(result, "result", {}):
+                result.result.pop("exception", None)
         if self._default is not None:
             self._default._current_task_result = self._current_task_result
             getattr(self._default, event)(*arguments)
@@ -324,12 +328,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Show the recap, and write the counts where they are asked for."""
         self._flush_changed()
-        ended = self._tally.end()
-        if ended:
-            self._say_section(ended)
         if self._status:
             self._status.stop()
             self._status = None
+        ended = self._tally.end()
+        if ended:
+            self._say_section(ended)
         hosts = {host: dict(stats.summarize(host)) for host in sorted(stats.processed)}
         self._say()
         for line in recap(self._tally, hosts):

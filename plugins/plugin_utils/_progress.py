@@ -150,7 +150,9 @@ def summary(tally: Tally, stats: Mapping[str, Mapping[str, int]], playbook: str,
 
 def failure_lines(result: Mapping[str, Any]) -> list[str]:
     """What people need of a failed result: the message, what the program said, the unit's journal, the mend."""
-    lines = str(result.get("msg") or "the task failed and gave no reason").strip().splitlines()
+    lines = (
+        str(result.get("msg") or result.get("censored") or "the task failed and gave no reason").strip().splitlines()
+    )
     for key in ("module_stderr", "stderr", "stdout"):
         text = str(result.get(key) or "").strip()
         if text and text not in lines and text not in str(result.get("msg", "")):

@@ -1,4 +1,4 @@
-"""The contract of every role: defaults are exactly the optional options, names carry the role's prefix, all is described."""
+"""The contract of every role: defaults are exactly the optional options, names carry its prefix, all is described."""
 
 from __future__ import annotations
 
