@@ -12,6 +12,7 @@ Several labs stand side by side: names, networks and published ports differ.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import ipaddress
 import json
 import shutil
@@ -149,9 +150,10 @@ def write_inventory(lab: str, layout: str | None, addresses: dict[str, str], por
     hosts = {host: {"ansible_host": address, **variables} for host, address in addresses.items()}
     content: dict[str, Any] = {"hosts": hosts}
     if model:
-        file = home / "tiny.gguf"
-        file.write_bytes(tiny_gguf.build())
-        content["children"] = {"model": {"hosts": {next(iter(addresses)): {"model_file": str(file)}}}}
+        file, data = home / "tiny.gguf", tiny_gguf.build()
+        file.write_bytes(data)
+        settings = {"model_file": str(file), "model_sha256": hashlib.sha256(data).hexdigest()}
+        content["children"] = {"model": {"hosts": {next(iter(addresses)): settings}}}
     text = yaml.safe_dump({"all": content}, sort_keys=False)
     (inventory / "lab.yml").write_text(f"---\n# How the lab's hosts are reached, and what is special here.\n{text}")
     return inventory
