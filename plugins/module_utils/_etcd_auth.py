@@ -18,7 +18,8 @@ from typing import Any
 READWRITE = "READWRITE"
 ROOT = "root"
 
-# What etcd answers while another member's run is changing the same users, or while a leader is being elected: reading again settles it.
+# What etcd answers while another member's run is changing the same users, or while a leader is being elected.
+# Reading again settles it.
 PASSING = (
     "already exists",
     "user name not found",
@@ -174,7 +175,8 @@ class Gateway:
     def call(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST `body` to /v3/`path`; etcd's refusal becomes EtcdError."""
         headers = {"Content-Type": "application/json"} | ({"Authorization": self._token} if self._token else {})
-        request = urllib.request.Request(f"{self._endpoint}/v3/{path}", json.dumps(body).encode(), headers)
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(f"{self._endpoint}/v3/{path}", data, headers)  # noqa: S310
         try:
             with self._opener.open(request, timeout=self._timeout) as answer:
                 return dict(json.load(answer))
@@ -199,8 +201,8 @@ class Gateway:
             token = self.accepts(ROOT, root_password)
             if token is None:
                 raise EtcdError(
-                    "etcd refuses the password of its user root: etcd_root_password is not the one this cluster was made with; "
-                    "bring the former value back, or change it in etcd first (etcdctl user passwd root)"
+                    "etcd refuses the password of its user root: etcd_root_password is not the one that this cluster "
+                    "was made with; bring the former value back, or change it in etcd first (etcdctl user passwd root)"
                 )
             self._token, enabled = token, True
         except EtcdError as error:

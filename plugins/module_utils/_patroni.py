@@ -92,7 +92,7 @@ def _difference(current: Mapping[str, Any], wanted: Mapping[str, Any], exact: Se
         present = current.get(key)
         if isinstance(value, Mapping):
             inner = _difference(present if isinstance(present, Mapping) else {}, value, exact, path)
-            if inner or (value and not isinstance(present, Mapping)):
+            if inner or not isinstance(present, Mapping):
                 patch[key] = inner
         elif value is None:
             if key in current:
@@ -152,7 +152,7 @@ class Rest:
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, timeout: float | None = None) -> Any:
         """One request; JSON in, JSON (or text) out. :raises Refused: :raises Unreachable:"""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._base + path, data, self._headers, method=method)
+        request = urllib.request.Request(self._base + path, data, self._headers, method=method)  # noqa: S310
         try:
             with self._opener.open(request, timeout=timeout or self._timeout) as answer:
                 text = answer.read().decode(errors="replace")

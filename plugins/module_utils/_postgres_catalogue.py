@@ -14,7 +14,8 @@ from typing import Any
 from ansible_collections.aigo.onprem.plugins.module_utils import _postgres_database as database
 
 _ROLES = """
-SELECT r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreatedb, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolpassword,
+SELECT r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreatedb, r.rolcreaterole, r.rolreplication, r.rolbypassrls,
+       r.rolpassword,
        coalesce((SELECT array_agg(g.rolname::text) FROM pg_auth_members m JOIN pg_authid g ON g.oid = m.roleid
                  WHERE m.member = r.oid), '{}')
 FROM pg_authid r WHERE r.rolname = ANY(%s)
@@ -38,7 +39,8 @@ _LACKING = """
 SELECT DISTINCT CASE c.relkind WHEN 'S' THEN 'S' ELSE 'r' END, w.name
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, unnest(%s::text[]) AS w(name)
 WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND pg_get_userbyid(c.relowner) = %s
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+  AND NOT EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   AND (SELECT count(*) FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
        WHERE pg_get_userbyid(a.grantee) = w.name
          AND a.privilege_type = ANY(CASE c.relkind WHEN 'S' THEN ARRAY['SELECT', 'USAGE']

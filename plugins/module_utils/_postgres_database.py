@@ -101,7 +101,7 @@ def ident(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Quote a text. Verifiers and versions hold no backslash; one would be taken literally (standard_conforming_strings)."""
+    """Quote a text; a backslash in it is taken literally, as standard_conforming_strings has it."""
     if "\0" in text:
         raise DatabaseError("a value holds a NUL character")
     return "'" + text.replace("'", "''") + "'"

@@ -36,4 +36,8 @@ def matches(password: str, stored: str | None) -> bool:
     found = _VERIFIER.match(stored or "")
     if not found:
         return False
-    return hmac.compare_digest(verifier(password, base64.b64decode(found[2]), int(found[1])), stored or "")
+    try:
+        wanted = verifier(password, base64.b64decode(found[2]), int(found[1]))
+    except ValueError:
+        return False
+    return hmac.compare_digest(wanted, found[0])

@@ -12,8 +12,8 @@ short_description: Turn on etcd's authentication and keep its users
 version_added: 0.1.0
 description:
   - Makes the user C(root) and one user with a role of its own for each entry of O(users), and enables authentication.
-  - Speaks to etcd's JSON gateway over TLS with a client certificate. The certificate must have no common name, since etcd refuses
-    requests through its gateway otherwise. Passwords never appear on a command line.
+  - Speaks to etcd's JSON gateway over TLS with a client certificate. The certificate must have no common name, since
+    etcd refuses requests through its gateway otherwise. Passwords never appear on a command line.
   - Every member may run it at the same time. Users that are not listed are left alone.
 author:
   - aigo.onprem maintainers (@aigo-onprem)

@@ -14,7 +14,7 @@ description:
   - Waits until PostgreSQL runs on this member and the cluster has a leader.
   - Patches the dynamic configuration to hold what O(dynamic_configuration) says, and nothing when it does already.
   - Restarts PostgreSQL on this member where a setting that changed asks for it.
-  - Reads address, credentials and certificates from Patroni's own configuration file, so that no password is passed to it.
+  - Reads address, credentials and certificates from Patroni's own configuration file, so that it is given no password.
 author:
   - aigo.onprem maintainers (@aigo-onprem)
 requirements:
@@ -34,7 +34,9 @@ options:
     elements: str
     default: []
   reloaded:
-    description: Say V(true) when Patroni was told to reload just before. It takes up a new configuration at its next round, which is then waited for.
+    description:
+      - Say V(true) when Patroni was told to reload just before.
+      - It takes up a new configuration at its next round, which is then waited for.
     type: bool
     default: false
   restart_pending:
@@ -42,7 +44,8 @@ options:
     type: bool
     default: true
   timeout:
-    description: Seconds to wait for PostgreSQL and a leader. The copy of a large database onto a new member takes its time.
+    description:
+      - Seconds to wait for PostgreSQL and a leader. The copy of a large database onto a new member takes its time.
     type: int
     default: 300
 attributes:
@@ -106,12 +109,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
 from ansible_collections.aigo.onprem.plugins.module_utils import _patroni as patroni
 
 try:
     import yaml
 except ImportError:
-    yaml = None
+    yaml = None  # type: ignore[assignment]
 
 _CONFLICT = 409
 _RESTART_SECONDS = 120
@@ -162,10 +166,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     try:
         rest = _rest(p["config"])
         serving = _serving(rest)
-        if module.check_mode:
-            member = rest.member()
-        else:
-            member = patroni.wait(rest, lambda m: m.settled, p["timeout"])
+        member = rest.member() if module.check_mode else patroni.wait(rest, lambda m: m.settled, p["timeout"])
         plan = _patch(rest, p["dynamic_configuration"], p["exact"], module.check_mode)
     except patroni.Unreachable:
         if not module.check_mode:

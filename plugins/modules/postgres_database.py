@@ -11,10 +11,10 @@ module: postgres_database
 short_description: Keep a database with its owner, writers, monitors and extensions
 version_added: 0.1.0
 description:
-  - Keeps one database, the schema in it, the role that owns the schema, the roles that write to it, roles that only watch the server, and
-    extensions, with the least privileges that serve them. Everybody else is shut out of the database.
-  - Connects by the server's Unix socket as the operating system's user O(login_user). Passwords are sent as SCRAM verifiers made on the
-    host, so that they reach no log of the server.
+  - Keeps one database, the schema in it, the role that owns the schema, the roles that write to it, roles that only
+    watch the server, and extensions, with the least privileges that serve them. Everybody else is shut out.
+  - Connects by the server's Unix socket as the operating system's user O(login_user). Passwords are sent as SCRAM
+    verifiers made on the host, so that they reach no log of the server.
   - Does in one execution what takes the modules of community.postgresql some fifteen.
 author:
   - aigo.onprem maintainers (@aigo-onprem)
@@ -111,11 +111,12 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
 from ansible_collections.aigo.onprem.plugins.module_utils import _postgres_catalogue as catalogue
 from ansible_collections.aigo.onprem.plugins.module_utils import _postgres_database as database
 
 try:
-    import psycopg2
+    import psycopg2  # type: ignore[import-untyped]
 except ImportError:
     psycopg2 = None
 
@@ -148,7 +149,7 @@ def _connection(params: dict[str, Any], name: str) -> Iterator[Any]:
         application_name="ansible",
         options="-c statement_timeout=60000 -c lock_timeout=20000",
     )
-    # CREATE DATABASE takes no transaction, and every other step stands for itself: the next run goes on where one stopped.
+    # CREATE DATABASE takes no transaction; the other steps stand for themselves, and the next run goes on after them.
     connection.autocommit = True
     try:
         yield connection
@@ -162,7 +163,8 @@ def _execute(connection: Any, steps: list[database.Statement]) -> None:
             try:
                 cursor.execute(step.sql)
             except psycopg2.Error as error:
-                raise database.DatabaseError(f"cannot {step.summary}: {(error.pgerror or str(error)).strip()}") from error
+                told = (error.pgerror or str(error)).strip()
+                raise database.DatabaseError(f"cannot {step.summary}: {told}") from error
 
 
 def _wanted(params: dict[str, Any]) -> database.Wanted:
