@@ -54,7 +54,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
             raise ReleaseError(f"keep is {args['keep']}; at least one release stays")
         source = Source.open(Path(args["source"]))
         locks = source.locks()
-        options["_candidates"] = {version: source.release(lock) for version, lock in locks.items()}
+        options["payload"] = {"candidates": {version: source.release(lock) for version, lock in locks.items()}}
         answer = self._ask(options, task_vars)
         needs = answer.pop("needs", None)
         if needs is None:
@@ -62,7 +62,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
         target = Target(needs["python_version"], needs["machine"])
         wheels, uv = _collect(args, source, target, locks[target.python_version], needs["release"])
         lacking = [wheel for wheel in (*wheels, uv) if needs["stored"].get(wheel.path.name) != wheel.sha256]
-        options["_package"] = {
+        options["payload"]["package"] = {
             "archive": self._send(lacking),
             "wheels": {wheel.path.name: wheel.sha256 for wheel in (*wheels, uv)},
             "requirements": "".join(f"{wheel.line()}\n" for wheel in wheels),

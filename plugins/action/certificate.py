@@ -74,7 +74,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
         if not bundle and not self._task.check_mode:
             raise PkiError(f"{directory / 'ca.pem'} does not exist: make the authority first (state: authority)")
         # The host needs to know where the authority is no more than it needs its passphrase.
-        options = args | {"authority": {"directory": "."}, "_bundle": bundle}
+        options = args | {"authority": {"directory": "."}, "payload": {"bundle": bundle}}
         answer = self._ask(options, task_vars)
         requests = answer.pop("requests", {})
         if requests:
@@ -83,7 +83,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
                 name: authority.sign(request, all_wanted[name], args["valid_days"], args["renew_days"])
                 for name, request in requests.items()
             }
-            answer = self._ask(options | {"_signed": signed}, task_vars)
+            answer = self._ask(options | {"payload": {"bundle": bundle, "signed": signed}}, task_vars)
         return answer
 
     def _ask(self, options: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:

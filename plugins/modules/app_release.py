@@ -1,3 +1,4 @@
+#!/usr/bin/python
 # Copyright: aigo.onprem contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -57,6 +58,9 @@ options:
     description:
       - Directory on the controller with all wheels, for a site without a package index. Nothing is fetched then.
     type: path
+  payload:
+    description: What the action plugin tells the module. Not for playbooks.
+    type: dict
 attributes:
   check_mode:
     description: Says which release would be installed, activated and removed.
@@ -139,18 +143,19 @@ from ansible_collections.aigo.onprem.plugins.module_utils._app_release_spec impo
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Do what is due, or answer with what the controller has to send first."""
     params = module.params
+    payload = params["payload"] or {}
     releases = Releases(Path(params["directory"]), params["python"])
     state = releases.state()
     if params["state"] == "rolled_back":
         plan = plan_rolled_back(state)
         release = plan.after.current
     else:
-        release = _release_for(releases.python_version(), params["_candidates"] or {})
+        release = _release_for(releases.python_version(), payload.get("candidates", {}))
         plan = plan_present(state, release, activate=params["activate"], keep=params["keep"])
 
     if not module.check_mode and plan.changed:
         if plan.install:
-            package = params["_package"]
+            package = payload.get("package")
             if package is None:
                 need = {"python_version": releases.python_version(), "machine": platform.machine()}
                 return {"changed": False, "needs": {"release": release, "stored": releases.stored_wheels(), **need}}
@@ -190,7 +195,7 @@ def _result(plan: Plan, release: str, releases: Releases) -> dict[str, Any]:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec=argument_spec() | {"_candidates": {"type": "dict"}, "_package": {"type": "dict"}},
+        argument_spec=argument_spec() | {"payload": {"type": "dict"}},
         supports_check_mode=True,
     )
     try:

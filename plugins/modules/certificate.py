@@ -1,3 +1,4 @@
+#!/usr/bin/python
 # Copyright: aigo.onprem contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -109,6 +110,9 @@ options:
     description: Renew all certificates, due or not.
     type: bool
     default: false
+  payload:
+    description: What the action plugin tells the module. Not for playbooks.
+    type: dict
 attributes:
   check_mode:
     description: Says what is due; also where the authority, the owners or the host's tools don't exist yet.
@@ -198,7 +202,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """Inspect, and with the signed certificates in hand install; without them answer with signing requests."""
     params = module.params
     store = Store(Path(params["directory"]))
-    bundle = params["_bundle"]
+    payload = params["payload"] or {}
+    bundle, signed = payload.get("bundle", ""), payload.get("signed")
     issuer = parse_first(bundle) if bundle else None
     now = datetime.datetime.now(datetime.UTC)
 
@@ -211,7 +216,6 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
     if not module.check_mode:
         _require_accounts([wanted for wanted, *_ in entries])
-        signed = params["_signed"]
         if signed is None and any(reason for _, _, reason, _ in entries):
             requests = {wanted.name: store.request(wanted) for wanted, _, reason, _ in entries if reason}
             return {"changed": False, "requests": requests}
@@ -258,7 +262,7 @@ def _text(described: dict[str, dict[str, str]]) -> str:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec=argument_spec() | {"_bundle": {"type": "str", "default": ""}, "_signed": {"type": "dict"}},
+        argument_spec=argument_spec() | {"payload": {"type": "dict"}},
         supports_check_mode=True,
     )
     try:

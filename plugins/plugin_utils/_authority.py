@@ -11,17 +11,21 @@ import ipaddress
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
 from ansible_collections.aigo.onprem.plugins.module_utils._certificate import Wanted
-from ansible_collections.aigo.onprem.plugins.module_utils._pki import PkiError
+from ansible_collections.aigo.onprem.plugins.module_utils._pki import USAGE_OIDS, PkiError
 from ansible_collections.aigo.onprem.plugins.plugin_utils._private_files import locked_directory, write_private
 
-_USAGES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.x509.oid import NameOID
+except ImportError:
+    _AVAILABLE = False
+else:
+    _AVAILABLE = True
+
 _CLOCK_TOLERANCE = datetime.timedelta(hours=1)
 
 
@@ -31,6 +35,7 @@ def create(directory: Path, passphrase: str, common_name: str, valid_days: int) 
     An authority that is there is opened, so that a wrong passphrase or a foreign key shows here and not in the middle
     of a deployment.
     """
+    _require_cryptography()
     with locked_directory(directory):
         present = [name for name in ("ca.pem", "ca.key") if (directory / name).exists()]
         if len(present) == 2:
@@ -58,6 +63,7 @@ class Authority:
     """An opened authority, able to sign."""
 
     def __init__(self, directory: Path, passphrase: str) -> None:
+        _require_cryptography()
         self._chain = x509.load_pem_x509_certificates((directory / "ca.pem").read_bytes())
         key_file = directory / "ca.key"
         try:
@@ -115,7 +121,8 @@ class Authority:
         )
         if wanted.usages:
             leaf = leaf.add_extension(
-                x509.ExtendedKeyUsage([_USAGES[usage] for usage in wanted.usages]), critical=False
+                x509.ExtendedKeyUsage([x509.ObjectIdentifier(USAGE_OIDS[usage]) for usage in wanted.usages]),
+                critical=False,
             )
         return _pem(leaf.sign(self._key, hashes.SHA256())) + "".join(map(_pem, self._intermediates()))
 
@@ -143,6 +150,13 @@ class Authority:
             found.append(current)
             current = next((c for c in self._chain if c.subject == current.issuer), current)
         return found
+
+
+def _require_cryptography() -> None:
+    if not _AVAILABLE:
+        raise PkiError(
+            "the controller's Python has no cryptography, which signs certificates: pip install cryptography"
+        )
 
 
 def _write_new(directory: Path, passphrase: str, common_name: str, valid_days: int) -> None:

@@ -17,12 +17,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import Version
-
 from ansible_collections.aigo.onprem.plugins.module_utils._app_release import ReleaseError
+
+try:
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.tags import Tag, compatible_tags, cpython_tags
+    from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+    from packaging.version import Version
+except ImportError:
+    _AVAILABLE = False
+else:
+    _AVAILABLE = True
 
 # Debian 12, the oldest target, has glibc 2.36.
 _GLIBC_MINORS = range(36, 4, -1)
@@ -104,6 +109,8 @@ class Wheel:
 
 def parse_lock(text: str, target: Target, where: str) -> list[Pin]:
     """Read a lock in the form of ``uv pip compile --generate-hashes``; leave out what the target does not need."""
+    if not _AVAILABLE:
+        raise ReleaseError("the controller's Python has no packaging, which reads locks: pip install packaging")
     pins = []
     for line in re.sub(r"\\\n", " ", text).splitlines():
         content = line.split(" #")[0].strip()

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ansible_collections.aigo.onprem.plugins.action.certificate import ActionModule
 from ansible_collections.aigo.onprem.plugins.module_utils import _certificate, _pki
 from ansible_collections.aigo.onprem.plugins.modules import certificate as module
+from ansible_collections.aigo.onprem.plugins.plugin_utils._authority import Authority
 
 PASSPHRASE = "a passphrase of these tests"
 ME = getpass.getuser()
@@ -322,9 +323,11 @@ def test_certificate_of_an_unknown_authority_is_not_installed(site: Site, tmp_pa
     trusted = (site.authority / "ca.pem").read_text()
     site.authority = tmp_path / "foreign"
     site.run(state="authority")
-    site.tamper = lambda answer: site.sent[-1].update(_bundle=trusted) or answer
-    with pytest.raises(AnsibleError, match="openssl verify failed"):
-        site.certify()
+    entry = _certificate.Wanted.from_options(wanted(common_name="", usages=["server"], key_type="ec256", key_mode=None))
+    store = _certificate.Store(site.host)
+    signed = Authority(site.authority, PASSPHRASE).sign(store.request(entry), entry, 90, 30)
+    with pytest.raises(_pki.PkiError, match="openssl verify failed"):
+        store.install(entry, signed, trusted)
     assert not (site.host / "web").exists()
 
 
