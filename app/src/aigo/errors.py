@@ -34,7 +34,7 @@ async def _on_problem(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    code = getattr(error, "code", HTTPStatus(error.status_code).phrase.lower().replace(" ", "_"))
     return _answer(error.status_code, code, str(error.detail), dict(error.headers or {}))
 
 

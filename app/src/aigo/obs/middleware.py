@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import structlog
+from starlette.exceptions import HTTPException
 
 from aigo.obs import metrics
 from aigo.obs.context import request_id, reset
@@ -29,8 +30,13 @@ _SECURITY = [
 ]
 
 
-class _TooLarge(Exception):
-    """The body grew past the limit while it was read."""
+class _TooLarge(HTTPException):
+    """The body is past the limit. The framework lets its own kind of exception through while it reads a body."""
+
+    code = "too_large"
+
+    def __init__(self) -> None:
+        super().__init__(413, f"A body may have {MAXIMUM_BODY} bytes.", {"Connection": "close"})
 
 
 class RequestMiddleware:
@@ -74,8 +80,8 @@ class RequestMiddleware:
             if length.isdigit() and int(length) > MAXIMUM_BODY:
                 raise _TooLarge
             await self._app(scope, limited, with_headers)
-        except _TooLarge:
-            await _refuse(with_headers, 413, "too_large", f"A body may have {MAXIMUM_BODY} bytes.")
+        except _TooLarge as error:
+            await _refuse(with_headers, 413, error.code, error.detail)
         except Exception:
             log.exception("unexpected error", path=scope["path"])
             if status:

@@ -148,7 +148,8 @@ class RunStore:
             row = await cursor.fetchone()
             if row is None:
                 return False
-            await _insert_events(connection, events)
+            if events:
+                await _insert_events(connection, events)
             return row["cancel_requested_at"] is None
 
     async def finish(self, run_id: UUID, outcome: Outcome, events: list[Event]) -> bool:
@@ -198,14 +199,17 @@ class RunStore:
 
 
 async def _insert_events(connection: AsyncConnection[Row], events: list[Event]) -> None:
-    if not events:
-        return
-    async with connection.cursor() as cursor:
-        # A batch is sent again when its acknowledgement was lost with the connection.
-        await cursor.executemany(
-            "INSERT INTO run_events (run_id, sequence, type, data) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [(event.run_id, event.sequence, event.type, Jsonb(event.data)) for event in events],
-        )
+    # A batch is sent again when its acknowledgement was lost with the connection.
+    await connection.execute(
+        "INSERT INTO run_events (run_id, sequence, type, data)"
+        " SELECT * FROM unnest(%s::uuid[], %s::integer[], %s::text[], %s::jsonb[]) ON CONFLICT DO NOTHING",
+        (
+            [event.run_id for event in events],
+            [event.sequence for event in events],
+            [event.type for event in events],
+            [Jsonb(event.data) for event in events],
+        ),
+    )
 
 
 def _json(value: dict[str, Any] | None) -> Jsonb | None:

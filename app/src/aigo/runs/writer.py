@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +37,7 @@ class Writer:
         self._timer: asyncio.TimerHandle | None = None
         self._sent_at = 0.0
         self._closed = False
+        self._stopping = asyncio.Event()
         self._wake_publisher = asyncio.Event()
         self._waiters: set[asyncio.Event] = set()
         self._tasks = [asyncio.create_task(self._publish_loop()), asyncio.create_task(self._save_loop())]
@@ -80,9 +82,10 @@ class Writer:
     async def stop(self) -> list[Event]:
         """Stop the loops and return the events that are not stored yet."""
         self._flush_text()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # They finish what they are at: a statement that is cancelled half-way costs its connection.
+        self._stopping.set()
+        self._wake_publisher.set()
+        await asyncio.gather(*self._tasks)
         return self._unsaved
 
     def next_event(self, kind: str, data: dict[str, Any]) -> Event:
@@ -120,7 +123,7 @@ class Writer:
             waiter.set()
 
     async def _publish_loop(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             await self._wake_publisher.wait()
             self._wake_publisher.clear()
             await self._publish()
@@ -130,10 +133,14 @@ class Writer:
         if batch:
             await self._cache.append(stream_key(self.run_id), [(event.sequence, event.to_json()) for event in batch])
 
+    async def _stopped_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
+
     async def _save_loop(self) -> None:
         saved_at = asyncio.get_running_loop().time()
-        while True:
-            await asyncio.sleep(_SAVE_EVERY)
+        while not await self._stopped_within(_SAVE_EVERY):
             now = asyncio.get_running_loop().time()
             if not self._unsaved and now - saved_at < _HEARTBEAT_EVERY:
                 continue
