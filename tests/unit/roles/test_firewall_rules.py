@@ -26,7 +26,9 @@ def render(inbound: list[dict[str, Any]], outbound: list[dict[str, Any]] | None 
     }
     templar = Templar(DataLoader()).copy_with_new_env(searchpath=[str(TEMPLATES)], available_variables=variables)
     source = trust_as_template((TEMPLATES / "aigo.nft.j2").read_text())
-    return str(templar.template(source, overrides={"trim_blocks": True}))
+    text = str(templar.template(source, overrides={"trim_blocks": True}))
+    assert "None" not in text, "an empty macro must leave nothing behind"
+    return text
 
 
 def accepted(text: str) -> list[str]:
