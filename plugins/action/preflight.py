@@ -15,9 +15,9 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.aigo.onprem.plugins.action.secrets_file import parse_specs
 from ansible_collections.aigo.onprem.plugins.module_utils._secrets import SecretsError
 from ansible_collections.aigo.onprem.plugins.plugin_utils import (
-    _preflight_certificate,
     _preflight_hosts,
     _preflight_site,
+    _preflight_supplies,
     _preflight_variables,
 )
 from ansible_collections.aigo.onprem.plugins.plugin_utils._preflight import Problem, Site, render
@@ -36,14 +36,16 @@ _STATIC_CHECKS = (
     _preflight_variables.check_site_wide,
     _preflight_variables.check_names,
     _preflight_variables.check_values,
+    _preflight_variables.check_required,
     _preflight_site.check_domain,
     _preflight_site.check_addresses,
     _preflight_site.check_networks,
     _preflight_site.check_quorum,
     _preflight_site.check_size,
     _preflight_site.check_ports,
-    _preflight_certificate.check_models,
-    _preflight_certificate.check_certificate,
+    _preflight_supplies.check_models,
+    _preflight_supplies.check_model_file,
+    _preflight_supplies.check_certificate,
 )
 
 
@@ -94,7 +96,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             values: dict[str, str] | SecretsError = SecretsStore(path, self._loader._vault.secrets).cached()
         except SecretsError as error:
             values = error
-        yield from _preflight_certificate.check_secrets(str(path), values, specs)
+        yield from _preflight_supplies.check_secrets(str(path), values, specs)
 
 
 def _reports(variables: Mapping[str, Any], name: str) -> dict[str, Mapping[str, Any]]:

@@ -232,9 +232,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
                 self._tally.current.changed += 1
                 self._changed_on.append(self.host_label(result))
             self._show_warnings(result)
-            if self._run_is_verbose(result) and not result.task.loop:
+            if self._wants_result(result) and not result.task.loop:
                 self._show_result(result, self.host_label(result))
         self._forward("v2_runner_on_ok", result)
+
+    def _wants_result(self, result: Any) -> bool:
+        """Whether a good result is news: what debug was told to say, and everything with -v."""
+        return self._display.verbosity > 0 or result.task.action in C._ACTION_DEBUG
 
     def _show_result(self, result: Any, label: str) -> None:
         message = result.result.get("msg")
@@ -280,7 +284,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_runner_item_on_ok(self, result: Any) -> None:
         """An item of a loop is done."""
         self._count(result)
-        if self._run_is_verbose(result):
+        if self._wants_result(result):
             self._show_result(result, f"{self.host_label(result)} ({self._get_item_label(result.result)})")
         self._forward("v2_runner_item_on_ok", result)
 

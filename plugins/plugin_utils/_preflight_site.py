@@ -265,16 +265,21 @@ def _default_ports(host: Host, site: Site) -> set[Any]:
 
 
 def check_ports(site: Site) -> Iterator[Problem]:
-    """No two services of a host may be given the same port."""
+    """No two services of a host may be given the same port, and ports of the flow table stay what they are."""
+    fixed = {port: flow for flow, _targets, port in site.ports}
     for host in site.hosts:
         owners: dict[int, list[str]] = defaultdict(list)
         for role in roles_of(host, site):
             for name, spec in role.options.items():
                 if not name.endswith("_port") or name.endswith("_ssh_port"):
                     continue
-                value = host.get(name, role.defaults.get(name, spec.get("default")))
+                default = role.defaults.get(name, spec.get("default"))
+                value = host.get(name, default)
                 if isinstance(value, int) and value:
                     owners[value].append(name)
+                if default in fixed and value != default:
+                    wrong = f"the other hosts and the firewall expect {fixed[default]} at {default}"
+                    yield Problem(host.name, name, show(value), wrong, f"remove {name}: this port is fixed")
         for flow, targets, port in site.ports:
             # A port that is the default of a variable has been counted with it.
             if set(targets) & {*host.groups, "all"} and port not in _default_ports(host, site):

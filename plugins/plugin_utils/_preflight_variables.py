@@ -131,6 +131,22 @@ def check_values(site: Site) -> Iterator[Problem]:
                 yield Problem(host.name, name, shown, wrong, _mend(name, value, spec))
 
 
+def check_required(site: Site) -> Iterator[Problem]:
+    """What a role can't do without, and neither the playbooks nor the inventory give."""
+    for host in site.hosts:
+        for role in roles_of(host, site):
+            # A role to which the playbooks pass nothing is not theirs to check.
+            if not any(name in site.computed for name in role.options):
+                continue
+            for name, spec in role.options.items():
+                if spec.get("required") and name not in site.computed and host.variables.get(name) in (None, ""):
+                    wrong, mend = (
+                        f"the role {role.name} needs it",
+                        f"set {name} for the hosts of the role, in group_vars",
+                    )
+                    yield Problem(host.name, name, "(not set)", wrong, mend)
+
+
 def check_site_wide(site: Site) -> Iterator[Problem]:
     """Variables of the site must be the same on all hosts, and those that are required must be there."""
     for name, spec in site.variables.items():

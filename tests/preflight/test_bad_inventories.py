@@ -51,7 +51,8 @@ def merged(case: dict[str, Any]) -> dict[str, Any]:
     hosts = {name: dict(variables or {}) for name, variables in start["hosts"].items()}
     for name, variables in case.get("hosts", {}).items():
         hosts.setdefault(name, {}).update(variables)
-    everyone = {**start["all"], **case.get("all", {}), "ansible_connection": "recorder"}
+    fixed = {"ansible_connection": "recorder", "aigo_state_dir": "{{ inventory_dir }}/.state"}
+    everyone = {**start["all"], **case.get("all", {}), **fixed}
     return {
         "all": {name: value for name, value in everyone.items() if value is not None},
         "hosts": hosts,
@@ -71,7 +72,7 @@ def write(directory: Path, case: dict[str, Any], certificates: Path) -> None:
         (directory / path).parent.mkdir(exist_ok=True)
         (directory / path).write_text(content)
     if "secrets" in case:
-        state = directory / "state"
+        state = directory / ".state"
         state.mkdir(mode=0o700)
         secret = VaultSecret(VAULT_PASSWORD.encode())
         encrypted = VaultLib([("default", secret)]).encrypt(yaml.safe_dump(case["secrets"]), secret)

@@ -11,6 +11,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path.parents[1] for path in ROOT.glob("roles/*/tasks/main.yml"))
+# A site that has a local model server gives the model itself.
+SUPPLIED_BY_THE_SITE = {"model_sha256"}
 SITE_VARIABLES = ROOT / "roles/preflight/meta/site_variables.yml"
 
 
@@ -68,6 +70,27 @@ def test_passwords_and_keys_are_never_logged(role: Path) -> None:
     for path, option in walk(options_of(role)):
         if path.endswith(("password", "passphrase", "token_secret", "api_key", "encryption_key")):
             assert option.get("no_log") is True, path
+
+
+def passed(node: Any) -> Iterator[str]:
+    """Names of the variables that playbooks pass to roles."""
+    if isinstance(node, list):
+        for item in node:
+            yield from passed(item)
+    elif isinstance(node, dict):
+        if "role" in node or "ansible.builtin.import_role" in node:
+            yield from node.get("vars") or {}
+        for value in node.values():
+            yield from passed(value)
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_the_playbooks_pass_what_a_role_requires_and_nothing_that_it_does_not_know(role: Path) -> None:
+    names = {name for path in ROOT.glob("playbooks/*.yml") for name in passed(load(path))}
+    options = options_of(role)
+    required = {name for name, option in options.items() if option.get("required")} - SUPPLIED_BY_THE_SITE
+    assert required <= names
+    assert {name for name in names if name.startswith(f"{role.name}_")} <= set(options)
 
 
 def test_every_site_variable_is_described_and_belongs_to_the_site() -> None:

@@ -1,7 +1,7 @@
 # Copyright: aigo.onprem contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Preflight of what a site supplies itself: its own certificate for the edge, its models, its secrets."""
+"""Preflight of what a site supplies itself: a certificate for the edge, models, secrets."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ from ansible_collections.aigo.onprem.plugins.plugin_utils._preflight import HIDD
 CERTIFICATE, KEY = "nginx_certificate_file", "nginx_key_file"
 _SOON = datetime.timedelta(days=14)
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+# Where a relative path of the site is looked for, as Ansible does it.
+_PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 
 
 def _now() -> datetime.datetime:
@@ -148,6 +151,25 @@ def _check_endpoint(host: Host, where: str, model: Mapping[str, Any]) -> Iterato
         wrong = "is a placeholder" if str(key).strip() else "is empty"
         mend = "give the real key, or leave api_key out for an endpoint that needs none"
         yield Problem(host.name, f"{where}.api_key", HIDDEN, wrong, mend)
+
+
+def check_model_file(site: Site) -> Iterator[Problem]:
+    """The model that a local server is to serve: exactly one file, there, and with its digest."""
+    for host in site.hosts:
+        if "model" not in host.groups:
+            continue
+        file, path = str(host.get("model_file") or ""), str(host.get("model_path") or "")
+        if bool(file) == bool(path):
+            wrong = "both are set" if file else "the local model server has no model"
+            mend = "set model_file (a GGUF file on the control node) or model_path (one on the host), not both"
+            yield Problem(host.name, "model_file, model_path", show(file or "(not set)"), wrong, mend)
+        elif file and not (_PLAYBOOKS / Path(file).expanduser()).is_file():
+            mend = "give the path of a GGUF file on the control node, absolute or relative to the playbooks"
+            yield Problem(host.name, "model_file", show(file), "is no file on the control node", mend)
+        digest = host.get("model_sha256")
+        if digest and not _SHA256.fullmatch(str(digest)):
+            mend = "give the 64 hexadecimal digits that sha256sum prints for the file"
+            yield Problem(host.name, "model_sha256", show(digest), "is not a SHA-256 digest", mend)
 
 
 def check_secrets(
