@@ -50,8 +50,8 @@ RETURN = r"""
 _value:
   description: >-
     The plan: C(tier), C(users), C(concurrency), C(host_count), C(hosts) (count, groups, cores, memory_mb, disk_gb),
-    C(services), C(cores), C(memory_mb), C(disk_gb) and C(bandwidth_kb_s) (each low and high), and
-    C(arithmetic), a list of lines.
+    C(services), C(cores), C(memory_mb), C(disk_gb) and C(bandwidth_kb_s) (each low and high),
+    C(arithmetic), a list of lines, and C(report), the hosts and the arithmetic in words.
   type: dict
 """
 

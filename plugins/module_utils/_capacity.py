@@ -299,6 +299,7 @@ def capacity_plan(
     factor = max(1.0, busy / chosen.conversations())
     api, worker = _scaled(chosen.api, factor), _scaled(chosen.worker, factor)
     sized = [(kind, _size(chosen, kind, load, api, worker)) for kind in chosen.hosts]
+    arithmetic = _arithmetic(chosen, load, api, worker, assumed, bool(tier))
     return {
         "tier": chosen.name,
         "users": count,
@@ -323,8 +324,19 @@ def capacity_plan(
         "memory_mb": {"low": load.memory_mb[0], "high": load.memory_mb[1]},
         "disk_gb": {"low": load.disk_gb[0], "high": load.disk_gb[1]},
         "bandwidth_kb_s": {"low": load.bandwidth_kb_s[0], "high": load.bandwidth_kb_s[1]},
-        "arithmetic": _arithmetic(chosen, load, api, worker, assumed, bool(tier)),
+        "arithmetic": arithmetic,
+        "report": [*_hosts_in_words(chosen, load, sized), "", *arithmetic],
     }
+
+
+def _hosts_in_words(tier: Tier, load: _Load, sized: list[tuple[HostKind, Size]]) -> list[str]:
+    count = sum(kind.count for kind in tier.hosts)
+    heading = f"{tier.name}: {count} host{'s' if count > 1 else ''} for {load.users} users"
+    lines = [f"{heading}, {load.concurrency} conversations at once"]
+    for kind, size in sized:
+        memory = f"{size.memory_mb // 1024} GB memory"
+        lines.append(f"  {kind.count} x {size.cores} cores, {memory}, {size.disk_gb} GB disk: {', '.join(kind.groups)}")
+    return lines
 
 
 def _arithmetic(tier: Tier, load: _Load, api: Pool, worker: Pool, assumed: bool, asked: bool) -> list[str]:

@@ -84,6 +84,12 @@ def test_every_result_is_explained() -> None:
     assert "tier: medium" in text
 
 
+def test_the_report_names_the_hosts_to_order() -> None:
+    report = _capacity.capacity_plan(300, 40)["report"]
+    assert report[0] == "medium: 9 hosts for 300 users, 40 conversations at once"
+    assert "  3 x 4 cores, 16 GB memory, 150 GB disk: postgres, etcd, redis" in report
+
+
 def test_a_tier_that_is_too_small_for_the_users_is_named() -> None:
     assert any(
         "300 users are more than the 50" in line for line in _capacity.capacity_plan(300, tier="small")["arithmetic"]
