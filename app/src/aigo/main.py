@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from aigo import __version__, errors
+from aigo.agent import AgentRunner
 from aigo.auth import routes as auth
 from aigo.config import Settings
 from aigo.conversations import routes as conversations
@@ -24,11 +25,15 @@ WEB = Path(__file__).parent / "web"
 
 
 def build_app(settings: Settings) -> FastAPI:
-    """Return the application; its runtime opens with the lifespan, in the process that serves."""
+    """Return the application; its runtime opens with the lifespan, in the process that serves.
+
+    The agent, which imports the most, is built here: before the processes fork, so that they share its memory.
+    """
+    agent = AgentRunner(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.runtime = await Runtime.open(settings)
+        app.state.runtime = await Runtime.open(settings, agent)
         try:
             yield
         finally:

@@ -39,14 +39,14 @@ class Runtime:
     head_revision: str | None
 
     @classmethod
-    async def open(cls, settings: Settings) -> Runtime:
+    async def open(cls, settings: Settings, agent: AgentRunner) -> Runtime:
         """Wire everything up; neither PostgreSQL nor Redis has to be there yet."""
         secret = reveal(settings.auth.token_secret)
         if secret is None:
             raise ConfigError(unusable(settings))
         db, cache = Database(settings.database), Cache(settings.redis)
         runs = RunStore(db, instance_name())
-        executor = Executor(settings, runs, cache, AgentRunner(settings))
+        executor = Executor(settings, runs, cache, agent)
         queue = Queue(db, runs)
         await db.open()
         await queue.open()

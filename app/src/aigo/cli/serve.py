@@ -37,11 +37,9 @@ def serve(ssl_cert: Pem = None, ssl_key: Pem = None) -> None:
         # Before the long imports, so that a taken port is known at once.
         sockets = listeners(settings.server)
         from aigo.main import build_app
-        from aigo.models.providers import preload
         from aigo.server.http import serve as serve_child
         from aigo.server.prefork import Parent
 
-        preload(settings.models)
         app = build_app(settings)
 
         def child(beat: Callable[[], None]) -> None:

@@ -12,17 +12,6 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 
-def preload(models: Sequence[ModelSettings]) -> None:
-    """Import what these models need. Called before the processes fork, so that they share the memory."""
-    import pydantic_ai
-
-    from aigo.models import scripted  # noqa: F401
-
-    if any(model.kind == "openai" for model in models):
-        import pydantic_ai.models.openai
-        import pydantic_ai.providers.openai  # noqa: F401
-
-
 def build_model(models: Sequence[ModelSettings]) -> Model:
     """Return one model: the only one, or a chain in which the next takes over when one can't be reached."""
     built = [_one(model) for model in models] or [_scripted("scripted")]
