@@ -245,7 +245,7 @@ def belongs_to_unit(path: str, unit: str) -> bool:
     """True where the path is the unit's own file or one of its drop-ins (those of its template included)."""
     if not is_unit_file(path):
         return False
-    stem, _, suffix = unit.rpartition(".")
+    stem, _dot, suffix = unit.rpartition(".")
     names = {unit, f"{stem.split('@')[0]}@.{suffix}" if "@" in stem else unit}
     file = PurePosixPath(path)
     return file.name in names or file.parent.name in {f"{name}.d" for name in names}
