@@ -53,6 +53,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
 
     def _reconnect(self) -> None:
         """End the shared SSH connection: the next command opens a new one, which the new rules must let in."""
-        if self._connection.transport != "local":
-            self._connection.reset()
+        self._connection.reset()
         self._connection._shell.tmpdir = None
