@@ -1,34 +1,10 @@
 # Copyright: aigo.onprem contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+# ruff: noqa: E402 (Ansible wants the documentation above the imports)
 """Callback ``progress``."""
 
 from __future__ import annotations
-
-import json
-import sys
-import time
-from pathlib import Path
-from typing import Any
-
-from ansible import constants as C
-from ansible import context
-from ansible.playbook.task_include import TaskInclude
-from ansible.plugins.callback import CallbackBase
-from ansible.plugins.loader import action_loader, callback_loader
-
-from ansible_collections.aigo.onprem.plugins.plugin_utils._progress import (
-    LogDisplay,
-    Section,
-    Tally,
-    count_tasks,
-    duration,
-    failure_lines,
-    open_log,
-    recap,
-    summary,
-)
-from ansible_collections.aigo.onprem.plugins.plugin_utils._status_line import StatusLine
 
 DOCUMENTATION = r"""
 name: progress
@@ -67,6 +43,31 @@ options:
       - section: callback_progress
         key: json_path
 """
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible import constants as C
+from ansible import context
+from ansible.playbook.task_include import TaskInclude
+from ansible.plugins.callback import CallbackBase
+from ansible.plugins.loader import action_loader, callback_loader
+
+from ansible_collections.aigo.onprem.plugins.plugin_utils._progress import (
+    LogDisplay,
+    Section,
+    Tally,
+    count_tasks,
+    duration,
+    failure_lines,
+    open_log,
+    recap,
+    summary,
+)
+from ansible_collections.aigo.onprem.plugins.plugin_utils._status_line import StatusLine
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]

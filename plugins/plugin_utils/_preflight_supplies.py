@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
 from ansible_collections.aigo.onprem.plugins.module_utils._secrets import WEAK_WORDS, SecretsError, SecretSpec, weakness
 from ansible_collections.aigo.onprem.plugins.plugin_utils._preflight import HIDDEN, Host, Problem, Site, show
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+except ImportError:
+    HAS_CRYPTOGRAPHY = False
+else:
+    HAS_CRYPTOGRAPHY = True
 
 CERTIFICATE, KEY = "nginx_certificate_file", "nginx_key_file"
 _SOON = datetime.timedelta(days=14)
@@ -58,6 +63,10 @@ def _read(host: Host, name: str, path: str) -> bytes | Problem:
 
 
 def _check_pair(host: Host, files: Mapping[str, str]) -> Iterator[Problem]:
+    if not HAS_CRYPTOGRAPHY:
+        wrong = "the control node lacks the Python package cryptography, which reads it"
+        yield Problem(host.name, CERTIFICATE, show(files[CERTIFICATE]), wrong, "install it where ansible-playbook is")
+        return
     contents = {}
     for name, path in files.items():
         content = _read(host, name, path)
