@@ -58,8 +58,8 @@ attributes:
     description: Shows the file for the boot before and after.
     support: full
 notes:
-  - Where the controller manages itself (C(ansible_connection=local)) no packet passes the new rules, so they are confirmed
-    without a proof.
+  - Where the controller manages itself (C(ansible_connection=local)) no packet passes the new rules, so they are
+    confirmed without a proof.
   - Rules for established connections are the ruleset's own matter. The tables are replaced without a gap, and what the
     kernel tracks stays.
 """
