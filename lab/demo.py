@@ -96,7 +96,7 @@ def main() -> int:
             state=inventory / ".state",
             bin=BIN,
             domain=lab.DOMAIN,
-            port=host["app_public_url"].rsplit(":", 1)[1],
+            port=host["aigo_public_url"].rsplit(":", 1)[1],
             address=host["ansible_host"],
             container=lab.container(name, hosts[0]),
         )

@@ -146,7 +146,7 @@ def write_inventory(lab: str, layout: str | None, addresses: dict[str, str], por
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={known_hosts} -o IdentitiesOnly=yes",
     }
     if layout:
-        variables |= {"aigo_domain": DOMAIN, "app_public_url": f"https://{DOMAIN}:{port}"}
+        variables |= {"aigo_domain": DOMAIN, "aigo_public_url": f"https://{DOMAIN}:{port}"}
     hosts = {host: {"ansible_host": address, **variables} for host, address in addresses.items()}
     content: dict[str, Any] = {"hosts": hosts}
     if model:

@@ -38,6 +38,7 @@ _STATIC_CHECKS = (
     _preflight_variables.check_values,
     _preflight_variables.check_required,
     _preflight_site.check_domain,
+    _preflight_site.check_public_url,
     _preflight_site.check_addresses,
     _preflight_site.check_networks,
     _preflight_site.check_quorum,

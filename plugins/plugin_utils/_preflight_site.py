@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible_collections.aigo.onprem.plugins.module_utils._capacity import GROUPS, TIERS, Tier
 from ansible_collections.aigo.onprem.plugins.plugin_utils._preflight import Host, Problem, Site, did_you_mean, show
@@ -198,6 +199,18 @@ def check_domain(site: Site) -> Iterator[Problem]:
         if wrong:
             mend = "give a full name in lower-case letters, digits and hyphens, such as chat.example.org"
             yield Problem(host.name, "aigo_domain", show(value), wrong, mend)
+
+
+def check_public_url(site: Site) -> Iterator[Problem]:
+    """Where users reach the site must be an https URL without a path."""
+    for host in site.hosts:
+        value = host.get("aigo_public_url")
+        if not value or not isinstance(value, str):
+            continue
+        parts = urlsplit(value)
+        if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/") or parts.query:
+            mend = "write https://, the name and, where it is not 443, the port: https://chat.example.org:8443"
+            yield Problem(host.name, "aigo_public_url", show(value), "is not an https URL of a host alone", mend)
 
 
 def check_quorum(site: Site) -> Iterator[Problem]:
