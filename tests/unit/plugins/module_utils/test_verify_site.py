@@ -22,6 +22,12 @@ from ansible_collections.aigo.onprem.plugins.module_utils._verify_site import (
 WISH = Wish("admin", "long enough", "6*7?", "calculator", 7, 5)
 
 
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job is polled without the pause that a real one deserves."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+
 def events() -> list[dict[str, Any]]:
     said = [
         ("run.started", {}),
