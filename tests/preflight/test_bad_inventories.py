@@ -63,7 +63,9 @@ def merged(case: dict[str, Any]) -> dict[str, Any]:
 def write(directory: Path, case: dict[str, Any], certificates: Path) -> None:
     """Write the inventory of a case."""
     wanted = merged(case)
-    groups = {group: {"hosts": {name: {} for name in members}} for group, members in wanted["groups"].items()}
+    groups: dict[str, Any] = {
+        group: {"hosts": {name: {} for name in members}} for group, members in wanted["groups"].items()
+    }
     inventory = {"all": {"hosts": wanted["hosts"], "vars": wanted["all"], "children": groups}}
     directory.mkdir()
     text = yaml.safe_dump(inventory).replace("CERTIFICATES", str(certificates))
