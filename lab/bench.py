@@ -1,4 +1,4 @@
-"""Measure a deployment against a floor in the same run: the same packages and wheels, installed by hand on a fresh host.
+"""Measure a deployment against a floor in the same run: the same packages and wheels, by hand on a fresh host.
 
     make bench
 

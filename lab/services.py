@@ -1,0 +1,68 @@
+"""Run a command with a real PostgreSQL and a real Redis for the time that it takes.
+
+    lab/services.py .venv-app/bin/pytest app/tests
+
+The servers run in a lab host of their own (Debian's PostgreSQL 17 with pgvector, Redis 8). The command finds them in
+AIGO_TEST_DATABASE_URL and AIGO_TEST_REDIS_URL.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+
+import yaml
+
+import engine
+import lab
+
+HOST = "services"
+
+
+def start(name: str) -> dict[str, str]:
+    """Boot the servers, let this machine in by a password made for the occasion; return the environment."""
+    inventory = lab.up(name, None, [HOST], "services")
+    address = yaml.safe_load((inventory / "lab.yml").read_text())["all"]["hosts"][HOST]["ansible_host"]
+    container = lab.container(name, HOST)
+    password = secrets.token_hex(16)
+
+    def inside(command: str, stdin: str) -> None:
+        lab.docker("exec", "-i", container, "sh", "-c", command, stdin=stdin)
+
+    hba = "host all all samenet scram-sha-256"
+    inside(f"echo '{hba}' >> /etc/postgresql/17/main/pg_hba.conf", "")
+    as_postgres = "setpriv --reuid=postgres --regid=postgres --init-groups psql -qX"
+    inside(
+        as_postgres, f"CREATE ROLE test SUPERUSER LOGIN PASSWORD '{password}'; ALTER SYSTEM SET listen_addresses = '*';"
+    )
+    inside("systemctl restart postgresql@17-main", "")
+    inside("redis-cli", f'CONFIG SET requirepass {password}\nAUTH {password}\nCONFIG SET bind "*"\n')
+    return {
+        "AIGO_TEST_DATABASE_URL": f"postgresql://test:{password}@{address}:5432/postgres",
+        "AIGO_TEST_REDIS_URL": f"redis://:{password}@{address}:6379",
+    }
+
+
+def main() -> int:
+    if len(sys.argv) < 2:
+        print(__doc__)
+        return 2
+    name = f"services-{os.getpid()}"
+    try:
+        environment = start(name)
+        began = time.monotonic()
+        code = subprocess.run(sys.argv[1:], cwd=lab.ROOT, env={**os.environ, **environment}, check=False).returncode
+        print(f"services: the command took {time.monotonic() - began:.0f} s")
+        return code
+    except (lab.LabError, engine.EngineError) as error:
+        print(f"services: {error}", file=sys.stderr)
+        return 1
+    finally:
+        lab.down(name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
