@@ -74,8 +74,8 @@ class Executor:
         """Stop a run, here or wherever it is going on."""
         if live := self._live.get(run_id):
             live.stop()
-        else:
-            await self._store.request_cancel(run_id)
+        # Also for a run of this process: a library may swallow a cancellation, and the next heartbeat repeats it.
+        await self._store.request_cancel(run_id)
 
     async def drain(self, seconds: float) -> None:
         """Let the runs end for so long, then interrupt the rest and write that down."""

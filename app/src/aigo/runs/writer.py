@@ -82,7 +82,8 @@ class Writer:
     async def stop(self) -> list[Event]:
         """Stop the loops and return the events that are not stored yet."""
         self._flush_text()
-        # They finish what they are at: a statement that is cancelled half-way costs its connection.
+        # They finish what they are at and see the flag: wait_for() of Python 3.11, which the drivers use, can swallow a
+        # cancellation that comes together with an answer, and the loop would go on for ever.
         self._stopping.set()
         self._wake_publisher.set()
         await asyncio.gather(*self._tasks)
