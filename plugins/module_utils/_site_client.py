@@ -85,7 +85,9 @@ class SiteClient:
             ) from error
         except OSError as error:
             plain.close()
-            raise SiteError(f"no TLS connection to {edge.address}:{edge.port}: {error}") from error
+            raise SiteError(
+                f"no TLS connection to {edge.address}:{edge.port} for {edge.domain}: {error}; does this edge serve that name?"
+            ) from error
 
     def redirect(self) -> tuple[int, str]:
         """Status and location that plain HTTP answers with."""
@@ -95,6 +97,10 @@ class SiteClient:
             connection.request("GET", "/")
             answer = connection.getresponse()
             return answer.status, answer.getheader("Location", "")
+        except (OSError, http.client.HTTPException) as error:
+            raise SiteError(
+                f"plain HTTP at {self.edge.address}:{self.edge.http_port} got no answer for {self.edge.domain}: {error!r}"
+            ) from error
         finally:
             connection.close()
 

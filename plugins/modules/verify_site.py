@@ -77,9 +77,9 @@ EXAMPLES = r"""
   aigo.onprem.verify_site:
     address: 192.0.2.10
     domain: agent.example.com
-    ca_path: "{{ inventory_dir }}/state/ca/ca.pem"
+    ca_path: "{{ inventory_dir }}/.state/ca/ca.pem"
     username: admin
-    password: "{{ lookup('aigo.onprem.secret', 'app_admin_password', file=inventory_dir ~ '/state/secrets.yml') }}"
+    password: "{{ lookup('aigo.onprem.secret', 'app_admin_password', file=inventory_dir ~ '/.state/secrets.yml') }}"
   delegate_to: localhost
   become: false
 """
@@ -151,7 +151,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     result: dict[str, Any] = {"changed": False, "steps": [asdict(step) for step in steps], "table": table(steps)}
     if failed:
         result["failed"] = True
-        result["msg"] = "; ".join(f"{step.name}: {step.detail}" for step in failed)
+        lines = "".join(f"\n- {step.name}: {step.detail}" for step in failed)
+        result["msg"] = f"{edge.domain} at {edge.address} does not serve as it should:{lines}"
     return result
 
 
