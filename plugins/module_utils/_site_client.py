@@ -86,7 +86,8 @@ class SiteClient:
         except OSError as error:
             plain.close()
             raise SiteError(
-                f"no TLS connection to {edge.address}:{edge.port} for {edge.domain}: {error}; does this edge serve that name?"
+                f"no TLS connection to {edge.address}:{edge.port} for {edge.domain}: {error}; "
+                "does this edge serve that name?"
             ) from error
 
     def redirect(self) -> tuple[int, str]:
@@ -98,9 +99,8 @@ class SiteClient:
             answer = connection.getresponse()
             return answer.status, answer.getheader("Location", "")
         except (OSError, http.client.HTTPException) as error:
-            raise SiteError(
-                f"plain HTTP at {self.edge.address}:{self.edge.http_port} got no answer for {self.edge.domain}: {error!r}"
-            ) from error
+            place = f"{self.edge.address}:{self.edge.http_port}"
+            raise SiteError(f"plain HTTP at {place} got no answer for {self.edge.domain}: {error!r}") from error
         finally:
             connection.close()
 
