@@ -18,7 +18,7 @@ description:
     up again, and a worker exports the conversation.
   - Leaves nothing behind. The conversation is deleted, with its runs, and the session is ended.
   - All steps are tried before it fails, so that one run shows everything that is wrong.
-  - Runs where a user could be, usually on the controller (C(delegate_to: localhost)).
+  - Runs where a user could be, usually on the controller by delegation.
 options:
   address:
     description: Address of the edge. The name server is not asked.
