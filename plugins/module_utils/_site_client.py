@@ -30,6 +30,7 @@ class Edge:
     http_port: int = 80
     ca_path: str | None = None
     timeout: float = 60.0
+    public_url: str | None = None  # what browsers of the site's users show, where it is not https://domain
 
 
 @dataclass(frozen=True)
@@ -144,11 +145,8 @@ class SiteClient:
 
     def websocket(self, path: str) -> WebSocket:
         """A WebSocket with this client's credential."""
-        headers = {"Origin": self._origin(), **self._credential}
+        headers = {"Origin": self.edge.public_url or f"https://{self._host()}", **self._credential}
         return WebSocket(self.connect(), self._host(), path, headers)
-
-    def _origin(self) -> str:
-        return f"https://{self._host()}"
 
     def _host(self) -> str:
         return self.edge.domain if self.edge.port == 443 else f"{self.edge.domain}:{self.edge.port}"

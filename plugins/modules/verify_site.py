@@ -28,6 +28,9 @@ options:
     description: The site's domain; the certificate must be for it.
     type: str
     required: true
+  public_url:
+    description: Where users reach the site, where it is not C(https://) and O(domain); the origin that browsers name.
+    type: str
   port:
     description: Port of HTTPS.
     type: int
@@ -113,6 +116,7 @@ from ansible_collections.aigo.onprem.plugins.module_utils._verify_site import Jo
 ARGUMENT_SPEC: dict[str, Any] = {
     "address": {"type": "str", "required": True},
     "domain": {"type": "str", "required": True},
+    "public_url": {"type": "str"},
     "port": {"type": "int", "default": 443},
     "http_port": {"type": "int", "default": 80},
     "ca_path": {"type": "path"},
@@ -137,6 +141,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         http_port=options["http_port"],
         ca_path=options["ca_path"],
         timeout=options["timeout"],
+        public_url=options["public_url"],
     )
     wish = Wish(
         username=options["username"],
