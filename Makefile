@@ -1,19 +1,28 @@
 # The verbs that a person types. Each is a line or two of real tools.
 NAME ?= demo
 BIN := .venv/bin
+PYTHON_SOURCES := lab plugins tests/unit tests/preflight molecule roles/model/files
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit app-test molecule bench build lock
+.PHONY: help demo demo-down test lint sanity unit preflight app-test artefact molecule bench lock changelog
 
 help:  ## Show the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
+# Environments, locked by hash.
 .venv/complete: requirements/uv.txt requirements/dev.txt
-	@echo "setup: making the virtual environment .venv (locked by hash)"
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "setup: Python 3.11 or newer is needed; this is " + sys.version)'
+	@echo "setup: making the virtual environment .venv"
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "setup: Python 3.11 or newer is needed, not " + sys.version)'
 	@python3 -m venv --clear .venv
 	@$(BIN)/pip install --quiet --require-hashes -r requirements/uv.txt
 	@$(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
+	@touch $@
+
+.venv-app/complete: .venv/complete app/locks/dev.txt
+	@echo "setup: making the virtual environment .venv-app"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-app
+	@VIRTUAL_ENV=.venv-app $(BIN)/uv pip sync --quiet --require-hashes app/locks/dev.txt
+	@VIRTUAL_ENV=.venv-app $(BIN)/uv pip install --quiet --no-deps --editable app
 	@touch $@
 
 demo: .venv/complete  ## Deploy a lab host and chat with it (NAME=demo)
@@ -21,3 +30,39 @@ demo: .venv/complete  ## Deploy a lab host and chat with it (NAME=demo)
 
 demo-down: .venv/complete  ## Remove the demo's lab (NAME=demo)
 	@$(BIN)/python lab/lab.py down --name $(NAME)
+
+test: .venv/complete .venv-app/complete  ## Pass the tests: everything below but bench
+	@$(BIN)/python tests/run.py
+
+lint: .venv/complete .venv-app/complete  ## ruff, mypy, yamllint, ansible-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PYTHON_SOURCES)
+	cd app && ../.venv-app/bin/mypy
+	$(BIN)/yamllint --strict .
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/ansible-lint
+
+sanity: .venv/complete  ## ansible-test sanity
+	tests/sanity/run
+
+unit: .venv/complete  ## Unit tests of the plugins, and the table of bad inventories
+	$(BIN)/pytest -q -n 2 tests/unit tests/preflight
+
+app-test: .venv-app/complete  ## The application's tests against real PostgreSQL and Redis
+	$(BIN)/python lab/services.py .venv-app/bin/pytest -q -c app/pyproject.toml app/tests
+
+artefact: .venv/complete  ## Build the collection, install it elsewhere, check what it carries
+	$(BIN)/pytest -q tests/artefact
+
+molecule: .venv/complete  ## The scenario `single`: check, converge, idempotence, verify
+	PATH=$(CURDIR)/$(BIN):$$PATH MOLECULE_GLOB='molecule/*/molecule.yml' $(BIN)/molecule test -s single
+
+bench: .venv/complete  ## Measure a deployment against its floor
+	@$(BIN)/python lab/bench.py
+
+lock: .venv/complete  ## Renew the locks of the control node
+	$(BIN)/uv pip compile --quiet --no-header --universal --python-version 3.11 --generate-hashes --upgrade requirements/uv.in -o requirements/uv.txt
+	$(BIN)/uv pip compile --quiet --no-header --universal --python-version 3.11 --generate-hashes --upgrade requirements/dev.in -o requirements/dev.txt
+
+changelog: .venv/complete  ## Write CHANGELOG.md from changelogs/fragments for the version in galaxy.yml
+	$(BIN)/antsibull-changelog release

@@ -83,13 +83,16 @@ def base_image() -> str:
 
 def ensure_image(target: str) -> str:
     """Return the name of the lab's image for a build target; build it when its recipe is new."""
-    recipe = b"".join((HERE / name).read_bytes() for name in ("Dockerfile", "entrypoint.sh"))
+    own = HERE / f"{target}.Dockerfile"
+    names = ["Dockerfile", "entrypoint.sh", *((own.name, f"{target}-entrypoint.sh") if own.exists() else ())]
+    recipe = b"".join((HERE / name).read_bytes() for name in names)
     image = f"aigo-lab-{target}:{hashlib.sha256(recipe).hexdigest()[:12]}"
     if quiet("docker", "image", "inspect", image):
         return image
-    base = base_image()
+    base = ensure_image("host") if own.exists() else base_image()
     print(f"lab: building the image {image} from {base}", flush=True)
-    build = ["docker", "build", "--quiet", "--target", target, "--build-arg", f"BASE={base}", "--tag", image, str(HERE)]
+    what = ["--file", str(own)] if own.exists() else ["--target", target]
+    build = ["docker", "build", "--quiet", *what, "--build-arg", f"BASE={base}", "--tag", image, str(HERE)]
     # The classic builder is in every engine; BuildKit is a plug-in that may be absent.
     environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
     done = subprocess.run(build, env=environment, capture_output=True, text=True, check=False)

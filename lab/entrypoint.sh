@@ -3,4 +3,6 @@
 if [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ]; then
     umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup
 fi
+# As the kernel leaves it on a machine: without this, systemd can't hand credentials to sandboxed units.
+mount --make-rshared /
 exec /lib/systemd/systemd

@@ -204,7 +204,7 @@ def main() -> int:
     what.add_argument("--layout", help="hosts and groups of inventories/<layout>")
     what.add_argument("--hosts", help="comma-separated host names")
     verb_up.add_argument("--model", action="store_true", help="add a local model server with a tiny model")
-    verb_up.add_argument("--image", choices=["host", "services"], default="host")
+    verb_up.add_argument("--image", choices=["host", "services", "judged"], default="host")
     verb_down = verbs.add_parser("down", help="remove a lab")
     verb_down.add_argument("--name", default="demo")
     verbs.add_parser("list", help="show the labs")

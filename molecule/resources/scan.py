@@ -1,6 +1,6 @@
 """Print the open TCP ports of a host, as JSON. Runs inside a container of the lab's network: a neighbour's view.
 
-    python3 scan.py 10.213.0.10
+python3 scan.py 10.213.0.10
 """
 
 from __future__ import annotations

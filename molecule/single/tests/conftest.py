@@ -14,6 +14,7 @@ from ansible.constants import DEFAULT_VAULT_ID_MATCH
 from ansible.parsing.vault import VaultLib, VaultSecret
 
 ROOT = Path(__file__).resolve().parents[3]
+BIN = Path(sys.executable).parent
 LAB = "molecule-single"
 HOST = "aigo1"
 CONTAINER = f"aigo-{LAB}-{HOST}"
@@ -40,7 +41,13 @@ def playbook() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run one of the collection's playbooks against the host and return what it said."""
 
     def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [Path(sys.executable).parent / "ansible-playbook", f"playbooks/{name}.yml", "-i", INVENTORY, *arguments]
+        command = [
+            Path(sys.executable).parent / "ansible-playbook",
+            f"playbooks/{name}.yml",
+            "-i",
+            INVENTORY,
+            *arguments,
+        ]
         environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
@@ -52,7 +59,9 @@ def inside() -> Callable[[str], str]:
     """Run a shell line on the host as root and return what it printed."""
 
     def run(line: str) -> str:
-        done = subprocess.run(["docker", "exec", CONTAINER, "sh", "-c", line], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["docker", "exec", CONTAINER, "sh", "-c", line], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{line!r} failed: {done.stderr or done.stdout}"
         return done.stdout
 

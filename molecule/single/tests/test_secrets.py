@@ -1,4 +1,4 @@
-"""Secrets appear neither in process lists, nor in files that anybody may read, nor in the journal, nor in the run's log."""
+"""Secrets appear neither in process lists, nor in files that anybody reads, nor in the journal, nor in a run's log."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def test_no_secret_is_in_a_file_that_everybody_reads(inside, secrets):
     patterns = "\n".join(secrets.values())
     places = "/etc /opt/aigo /var/lib /var/log /home /root /srv /usr/local"
     found = inside(
-        f"printf %s {shlex.quote(patterns)} > /run/patterns && chmod 600 /run/patterns;"
-        f" find {places} -xdev -type f -perm -o=r -print0 | xargs -0 -r grep -lF -f /run/patterns || true; rm /run/patterns"
+        f"umask 077; printf %s {shlex.quote(patterns)} > /run/patterns; find {places} -xdev -type f -perm -o=r -print0"
+        " | xargs -0 -r grep -lF -f /run/patterns || true; rm /run/patterns"
     )
     # A world-readable file below a directory that others may not enter is not readable by them.
     open_files = [

@@ -48,7 +48,9 @@ def test_the_second_run_left_every_process_alone(inside):
 def test_a_killed_service_comes_back_by_itself(inside, service):
     killed = main_pid(inside, service)
     inside(f"kill -9 {killed}")
-    assert wait_for(lambda: state(inside, service) == "active" and main_pid(inside, service) not in ("0", killed), True, 60)
+    assert wait_for(
+        lambda: state(inside, service) == "active" and main_pid(inside, service) not in ("0", killed), True, 60
+    )
 
 
 def test_after_a_reboot_the_platform_answers_again(inside, playbook):
