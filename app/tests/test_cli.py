@@ -19,7 +19,9 @@ def test_migrate_says_what_is_pending_applies_it_once_and_then_has_nothing_to_do
     with fresh_site(tmp_path / "etc", admin_dsn, redis_url) as site:
         pending = site.run("migrate", "--check")
         assert pending.returncode == 3
-        assert json.loads(pending.stdout)["pending"] == ["schema", "0001", "queue-schema"]
+        names = json.loads(pending.stdout)["pending"]
+        assert (names[:2], names[-1]) == (["schema", "0001"], "queue-schema")
+        assert names[1:-1] == sorted(names[1:-1])
         with ThreadPoolExecutor(2) as both:
             results = list(both.map(lambda _: site.run("migrate"), range(2)))
         assert [result.returncode for result in results] == [0, 0], results[0].stderr + results[1].stderr
