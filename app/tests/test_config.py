@@ -11,6 +11,8 @@ import pytest
 from aigo.config import ConfigError, load_settings, masked, unusable
 
 SECRET = "0123456789abcdef0123456789abcdef"
+LDAP = {"url": "ldaps://dc", "bind_dn": "cn=a", "base_dn": "dc=b", "default_role": "user"}
+OIDC = {"issuer": "https://idp.test", "client_id": "aigo", "default_role": "user"}
 
 
 def write(root: Path, config: dict[str, Any], secrets: dict[str, str] | None = None, mode: int = 0o640) -> Path:
@@ -54,6 +56,17 @@ def test_secrets_come_from_files_of_their_own(tmp_path: Path) -> None:
     assert settings.models[0].api_key.get_secret_value() == "sk"
 
 
+def test_a_secret_deeper_down_has_its_file_too(tmp_path: Path) -> None:
+    config = {"auth": {"ldap": LDAP, "oidc": OIDC}}
+    write(tmp_path, config, {"auth.ldap.bind_password": "b1nd", "auth.oidc.client_secret": "s3cret"})
+    settings = load_settings(tmp_path)
+    assert settings.auth.ldap is not None
+    assert settings.auth.ldap.bind_password is not None
+    assert settings.auth.ldap.bind_password.get_secret_value() == "b1nd"
+    assert "b1nd" not in json.dumps(masked(settings))
+    assert "auth.oidc needs server.public_url" in "\n".join(unusable(settings))
+
+
 def test_shown_settings_hide_every_secret(tmp_path: Path) -> None:
     write(tmp_path, {}, {"auth.token_secret": SECRET, "database.password": "hunter2-hunter2"})
     shown = json.dumps(masked(load_settings(tmp_path)))
@@ -80,6 +93,13 @@ def test_shown_settings_hide_every_secret(tmp_path: Path) -> None:
         ({"models": [{"name": "a"}]}, "needs base_url and model"),
         ({"models": [{"name": "a", "kind": "scripted"}] * 2}, "two entries named 'a'"),
         ({"logging": {"level": "loud"}}, "logging.level"),
+        ({"auth": {"oidc": {"client_secret": "x"}}}, "put it in secrets/auth.oidc.client_secret"),
+        ({"auth": {"mfa": {"required_roles": ["root"]}}}, "auth.mfa.required_roles.0"),
+        ({"auth": {"ldap": LDAP | {"url": "ldap://dc", "start_tls": False}}}, "would cross the network in the clear"),
+        ({"auth": {"ldap": LDAP | {"default_role": None}}}, "nobody could sign in"),
+        ({"auth": {"ldap": LDAP | {"user_filter": "(uid=x)"}}}, "user_filter must contain {name} once"),
+        ({"auth": {"oidc": OIDC | {"issuer": "http://idp.test"}}}, "is not an https:// address"),
+        ({"limits": {"endpoints": [{"endpoint": "/x", "per_minute": 1, "burst": 1}]}}, "is not a method and a path"),
     ],
 )
 def test_a_mistake_names_the_key_and_the_mend(tmp_path: Path, config: dict[str, Any], expected: str) -> None:

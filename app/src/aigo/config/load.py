@@ -15,7 +15,15 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from aigo.config.schema import Settings
 
 DEFAULT_DIRECTORY = "/etc/aigo"
-SECRETS = ("database.password", "database.migration_password", "redis.password", "auth.token_secret")
+SECRETS = (
+    "database.password",
+    "database.migration_password",
+    "redis.password",
+    "auth.token_secret",
+    "auth.mfa.secret",
+    "auth.ldap.bind_password",
+    "auth.oidc.client_secret",
+)
 
 
 class ConfigError(Exception):
@@ -64,12 +72,18 @@ def unusable(settings: Settings) -> list[str]:
     problems = []
     if settings.auth.token_secret is None:
         problems.append("auth.token_secret is missing: write 32 or more random characters to secrets/auth.token_secret")
+    if settings.auth.oidc and settings.server.public_url is None:
+        problems.append("auth.oidc needs server.public_url: the provider sends people back to that address")
     wanted = {"database.sslrootcert": settings.database.sslrootcert}
     if settings.server.tls:
         wanted["server.tls.certificate"] = settings.server.tls.certificate
         wanted["server.tls.key"] = settings.server.tls.key
     if settings.redis.tls:
         wanted["redis.tls.ca"] = settings.redis.tls.ca
+    if settings.auth.ldap and settings.auth.ldap.ca:
+        wanted["auth.ldap.ca"] = settings.auth.ldap.ca
+    if settings.auth.oidc and settings.auth.oidc.ca:
+        wanted["auth.oidc.ca"] = settings.auth.oidc.ca
     for key, path in wanted.items():
         if path and not os.access(path, os.R_OK):
             problems.append(f"{key}: {path} can't be read by this account")
@@ -105,11 +119,12 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> None:
 
 
 def _secrets_in_files(data: dict[str, Any]) -> list[str]:
-    named = [(key, data) for key in SECRETS]
     problems = []
-    for key, tree in named:
-        section, _, leaf = key.partition(".")
-        part = tree.get(section)
+    for key in SECRETS:
+        *sections, leaf = key.split(".")
+        part: Any = data
+        for section in sections:
+            part = part.get(section) if isinstance(part, dict) else None
         if isinstance(part, dict) and leaf in part:
             problems.append(f"{key} is a secret: remove it from the configuration and put it in secrets/{key}")
     for model in _models(data):
@@ -125,6 +140,7 @@ def _apply_secrets(data: dict[str, Any], directory: Path) -> list[str]:
     models = {str(model.get("name")): model for model in _models(data)}
     known = [*SECRETS, *(f"models.{name}.api_key" for name in models)]
     problems = []
+    part: Any
     for path in sorted(directory.iterdir()):
         if path.name.startswith(".") or not path.is_file():
             continue
@@ -148,7 +164,10 @@ def _apply_secrets(data: dict[str, Any], directory: Path) -> list[str]:
         if section == "models":
             models[leaf.rpartition(".")[0]]["api_key"] = value
         else:
-            part = data.setdefault(section, {})
+            part = data
+            *sections, leaf = path.name.split(".")
+            for section in sections:
+                part = part.setdefault(section, {}) if isinstance(part, dict) else None
             if isinstance(part, dict):
                 part[leaf] = value
     return problems

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from aigo.config.identity import Auth, Limits
+from aigo.config.section import Section
 
 _ENDPOINT = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})$")
 
@@ -25,12 +28,6 @@ def split_endpoint(value: str) -> tuple[str, int]:
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Tls(Section):
@@ -107,16 +104,22 @@ class Model(Section):
     """One model endpoint; the list is tried in order."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-    kind: Literal["openai", "scripted"] = "openai"
+    kind: Literal["openai", "anthropic", "scripted"] = "openai"
     base_url: str | None = None
     model: str | None = None
     api_key: SecretStr | None = None
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
+    first_token_seconds: Annotated[float, Field(gt=0, le=3600)] | None = None
+    context_tokens: Annotated[int, Field(ge=512, le=10_000_000)] = 32_768
+    breaker_failures: Annotated[int, Field(ge=1, le=100)] = 3
+    breaker_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
 
     @model_validator(mode="after")
     def _complete(self) -> Model:
         if self.kind == "openai" and not (self.base_url and self.model):
             raise ValueError(f"model {self.name!r} of kind openai needs base_url and model")
+        if self.kind == "anthropic" and not (self.model and self.api_key):
+            raise ValueError(f"model {self.name!r} of kind anthropic needs model, and its key in secrets/")
         return self
 
 
@@ -126,19 +129,9 @@ class Agent(Section):
     max_steps: Annotated[int, Field(ge=1, le=100)] = 8
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 2048
-
-
-class Auth(Section):
-    """Signing in."""
-
-    token_secret: SecretStr | None = None
-    token_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
-
-    @model_validator(mode="after")
-    def _strong(self) -> Auth:
-        if self.token_secret is not None and len(self.token_secret.get_secret_value()) < 32:
-            raise ValueError("token_secret is shorter than 32 characters")
-        return self
+    run_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 200_000
+    strategy: Literal["react", "plan"] = "react"
+    plan_steps: Annotated[int, Field(ge=1, le=20)] = 5
 
 
 class Worker(Section):
@@ -165,6 +158,7 @@ class Settings(Section):
     models: list[Model] = []
     agent: Agent = Agent()
     auth: Auth = Auth()
+    limits: Limits = Limits()
     worker: Worker = Worker()
     logging: Logging = Logging()
 
