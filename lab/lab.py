@@ -127,6 +127,7 @@ def boot(lab: str, host: str, address: str, key: str, publish: int | None, image
         time.sleep(0.1)
     else:
         raise LabError(f"{host} did not boot (state: {state or 'no answer'}); see: docker logs {name}")
+    docker("exec", name, "systemctl", "reset-failed", "ssh", check=False)  # it began without host keys
     docker("exec", name, "systemctl", "restart", "ssh")
     return f"{address} {docker('exec', name, 'cat', '/etc/ssh/ssh_host_ed25519_key.pub')}\n"
 

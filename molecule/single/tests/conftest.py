@@ -22,6 +22,53 @@ INVENTORY = ROOT / ".lab" / LAB / "inventory"
 
 
 @pytest.fixture(scope="session")
+def container() -> str:
+    """The name of the container that is the host."""
+    return CONTAINER
+
+
+@pytest.fixture(scope="session")
+def authority() -> Path:
+    """The site's own authority, as a PEM file."""
+    return INVENTORY / ".state" / "ca" / "ca.pem"
+
+
+@pytest.fixture(scope="session")
+def neighbour() -> Callable[[str, str], str]:
+    """Run a script of molecule/resources in a fresh container beside the host, and return what it printed."""
+
+    def run(script: str, *arguments: str) -> str:
+        inspect = ["docker", "inspect", "--format={{.Config.Image}}", CONTAINER]
+        image = subprocess.run(inspect, capture_output=True, text=True, check=True).stdout.strip()
+        command = [
+            "docker",
+            "run",
+            "--rm",
+            "-i",
+            f"--network=aigo-{LAB}",
+            "--entrypoint=python3",
+            image,
+            "-",
+            *arguments,
+        ]
+        with (ROOT / "molecule" / "resources" / script).open() as source:
+            return subprocess.run(command, stdin=source, capture_output=True, text=True, check=True).stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def logs() -> Callable[[], str]:
+    """Read all logs of the runs so far."""
+
+    def read() -> str:
+        places = [ROOT / ".aigo" / "log", Path.cwd() / ".aigo" / "log"]
+        return "".join(path.read_text(errors="replace") for place in places for path in place.glob("*.log"))
+
+    return read
+
+
+@pytest.fixture(scope="session")
 def address() -> str:
     """The host's address in the lab's network."""
     return yaml.safe_load((INVENTORY / "lab.yml").read_text())["all"]["hosts"][HOST]["ansible_host"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-from conftest import ROOT
-
 
 def leaked(text: str, secrets: dict[str, str]) -> list[str]:
     """Return the names of the secrets whose value stands in a text."""
@@ -41,9 +39,9 @@ def test_no_secret_is_in_the_journal(inside, secrets):
     assert leaked(inside("journalctl --output=cat --no-pager"), secrets) == []
 
 
-def test_no_secret_is_in_what_ansible_says_even_at_vvv(playbook, secrets):
+def test_no_secret_is_in_what_ansible_says_even_at_vvv(playbook, secrets, logs):
     done = playbook("site", "-vvv", "--diff", "--check")
     assert done.returncode == 0, done.stdout[-3000:]
-    logs = "".join(path.read_text(errors="replace") for path in (ROOT / ".aigo" / "log").glob("*.log"))
-    assert logs, "no log was written"
-    assert leaked(done.stdout + done.stderr + logs, secrets) == []
+    written = logs()
+    assert written, "no log was written"
+    assert leaked(done.stdout + done.stderr + written, secrets) == []

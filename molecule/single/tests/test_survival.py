@@ -6,7 +6,6 @@ import subprocess
 import time
 
 import pytest
-from conftest import CONTAINER
 
 SERVICES = [
     "aigo-api@main.service",
@@ -53,8 +52,8 @@ def test_a_killed_service_comes_back_by_itself(inside, service):
     )
 
 
-def test_after_a_reboot_the_platform_answers_again(inside, playbook):
-    subprocess.run(["docker", "restart", CONTAINER], check=True, capture_output=True)
+def test_after_a_reboot_the_platform_answers_again(inside, playbook, container):
+    subprocess.run(["docker", "restart", container], check=True, capture_output=True)
     for service in SERVICES:
         assert wait_for(lambda service=service: state(inside, service), "active", 90) == "active", service
     done = playbook("verify")
