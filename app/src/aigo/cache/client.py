@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
+from functools import cache
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from aigo.config.load import reveal
 from aigo.config.schema import Redis as RedisSettings
@@ -90,6 +92,20 @@ class Cache:
         except _FAILURES:
             self._failed()
 
+    async def run(self, script: str, keys: list[str], arguments: list[Any]) -> Any:
+        """Run a Lua script (kept there under its hash) and return its answer; :raises CacheAway:."""
+        if not self.available:
+            raise CacheAway
+        try:
+            client = self._quick[self._current]
+            try:
+                return await client.evalsha(_digest(script), len(keys), *keys, *arguments)
+            except NoScriptError:
+                return await client.eval(script, len(keys), *keys, *arguments)
+        except _FAILURES as error:
+            self._failed()
+            raise CacheAway from error
+
     async def append(self, stream: str, events: list[tuple[int, str]]) -> None:
         """Add (sequence, JSON) pairs to a live stream, if Redis is there. The sequence is the entry's id."""
         if not self.available:
@@ -119,6 +135,12 @@ class Cache:
     def _failed(self) -> None:
         self._closed_until = time.monotonic() + _PAUSE
         self._current = (self._current + 1) % max(len(self._quick), 1)
+
+
+@cache
+def _digest(script: str) -> str:
+    # Redis names scripts so; nothing rests on the hash being a good one.
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 def _flat(entries: Any) -> Any:
