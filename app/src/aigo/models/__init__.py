@@ -1,1 +1,1 @@
-"""Models: any OpenAI-compatible endpoint, several in order, or the embedded scripted one."""
+"""Models: OpenAI-compatible and Anthropic endpoints in order, each behind a breaker, or the embedded scripted one."""

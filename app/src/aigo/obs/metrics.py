@@ -22,6 +22,12 @@ runs = Counter("aigo_runs_total", "Runs that ended.", ["status"])
 first_token = Histogram("aigo_first_token_seconds", "Time from a run's start to its first token.")
 tool_calls = Counter("aigo_tool_calls_total", "Tool calls.", ["tool"])
 tokens = Counter("aigo_tokens_total", "Model tokens.", ["direction"])
+model_requests = Counter("aigo_model_requests_total", "Requests to model endpoints.", ["endpoint", "outcome"])
+model_seconds = Histogram("aigo_model_request_seconds", "Time of a whole answer of an endpoint.", ["endpoint"])
+model_tokens = Counter("aigo_model_tokens_total", "Tokens, by endpoint.", ["endpoint", "direction"])
+breaker_open = Gauge(
+    "aigo_model_breaker_open", "1 while an endpoint is left alone.", ["endpoint"], multiprocess_mode="livemax"
+)
 sockets = Gauge("aigo_websockets", "Open WebSockets.", multiprocess_mode="livesum")
 jobs = Counter("aigo_jobs_total", "Background jobs that ended.", ["kind", "status"])
 degraded = Gauge("aigo_degraded", "1 while a dependency is away.", ["dependency"], multiprocess_mode="livemax")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Literal
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import structlog
 from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
-from aigo.agent import AgentFailure, AgentRunner
+from aigo.agent import AgentFailure, AgentRunner, Tally
 from aigo.cache import Cache
 from aigo.config.schema import Settings
 from aigo.db import Row
@@ -32,6 +33,7 @@ class _Live:
         self.writer: Writer
         self.work: asyncio.Task[Outcome]
         self.stop_reason: StopReason = "cancelled"
+        self.tally = Tally()
 
     def stop(self, reason: StopReason = "cancelled") -> None:
         """Stop the agent; the supervisor then writes down why."""
@@ -59,7 +61,7 @@ class Executor:
         live = _Live()
         first = Event(run["id"], 1, "run.started", {"conversation_id": str(run["conversation_id"])})
         live.writer = Writer(run["id"], first, self._store, self._cache, live.stop)
-        live.work = asyncio.create_task(self._work(run, live.writer))
+        live.work = asyncio.create_task(self._work(run, live.writer, live.tally))
         self._live[run["id"]] = live
         supervisor = asyncio.create_task(self._supervise(run["id"], live))
         self._supervisors.add(supervisor)
@@ -86,22 +88,20 @@ class Executor:
         if self._supervisors:
             await asyncio.wait(list(self._supervisors), timeout=5)
 
-    async def _work(self, run: Row, writer: Writer) -> Outcome:
+    async def _work(self, run: Row, writer: Writer, tally: Tally) -> Outcome:
         started = time.perf_counter()
         waiting = True
         try:
             async with asyncio.timeout(self._seconds):
                 history = await self._store.history(run["conversation_id"], run["id"])
-                async for step in self._agent.stream(history, run["input"]):
+                async for step in self._agent.stream(history, run["input"], None, tally, run["strategy"]):
                     if step.type == "token":
                         if waiting:
                             metrics.first_token.observe(time.perf_counter() - started)
                             waiting = False
                         writer.token(step.data["text"])
                     elif step.type == "end":
-                        for direction in ("input", "output"):
-                            metrics.tokens.labels(direction).inc(step.data["usage"][f"{direction}_tokens"])
-                        return Outcome("completed", writer.text, None, step.data["usage"], step.data["model"])
+                        return Outcome("completed", writer.text, None, step.data["model"], step.data["sources"])
                     else:
                         if step.type == "tool.call":
                             metrics.tool_calls.labels(step.data["name"]).inc()
@@ -122,6 +122,9 @@ class Executor:
         try:
             await asyncio.wait([live.work])
             outcome = _stopped(live) if live.work.cancelled() else live.work.result()
+            outcome = replace(outcome, usage=live.tally.shown())
+            for direction in ("input", "output"):
+                metrics.tokens.labels(direction).inc((outcome.usage or {}).get(f"{direction}_tokens", 0))
             unsaved = await live.writer.stop()
             last = live.writer.next_event(outcome.event_type, outcome.event_data)
             won = await self._finish(run_id, outcome, [*unsaved, last])

@@ -25,9 +25,10 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200)]
 
 
 class NewRun(BaseModel):
-    """What the user says."""
+    """What the user says, and how the agent works on it (the site's own default without a word)."""
 
     input: Annotated[Prose, Field(min_length=1, max_length=32_000)]
+    strategy: Literal["react", "plan"] | None = None
 
 
 class Run(BaseModel):
@@ -40,6 +41,8 @@ class Run(BaseModel):
     error: dict[str, Any] | None
     usage: dict[str, Any] | None
     model: str | None
+    strategy: Literal["react", "plan"] | None = None
+    sources: list[dict[str, Any]] | None = None
     created_at: datetime
     finished_at: datetime | None
 
@@ -54,7 +57,7 @@ async def start_run(
     idempotency_key: IdempotencyKey = None,
 ) -> Run:
     """Ask the agent; a repeated ``Idempotency-Key`` returns the first run instead of asking again."""
-    row, fresh = await runtime.runs.start(user.id, conversation_id, body.input, idempotency_key)
+    row, fresh = await runtime.runs.start(user.id, conversation_id, body.input, idempotency_key, body.strategy)
     if fresh:
         runtime.executor.start(row)
     else:

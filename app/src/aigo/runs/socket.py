@@ -146,7 +146,9 @@ class _Session:
             await runtime.runs.get(user.id, command.run_id)
             self._follow(command.run_id, command.after)
             return
-        row, fresh = await runtime.runs.start(user.id, command.conversation_id, command.input, command.idempotency_key)
+        row, fresh = await runtime.runs.start(
+            user.id, command.conversation_id, command.input, command.idempotency_key, command.strategy
+        )
         if fresh:
             runtime.executor.start(row)
         run = Run(**row).model_dump(mode="json")

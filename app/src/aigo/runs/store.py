@@ -20,8 +20,11 @@ from aigo.runs.events import Event
 STALE_SECONDS = 15
 # An abandoned run may have streamed events that were never stored. Its last event must come after those.
 ABANDONED_GAP = 10_000
-_HISTORY = 40
-_FIELDS = "id, conversation_id, status, input, error, usage, model, created_at, finished_at"
+# More than fits into most models' context windows; what doesn't is left out when a model is asked.
+_HISTORY = 100
+_FIELDS = (
+    "id, conversation_id, user_id, status, strategy, input, error, usage, model, sources, created_at, finished_at"
+)
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,9 @@ class Outcome:
     status: str
     text: str
     error: dict[str, Any] | None = None
-    usage: dict[str, Any] | None = None
     model: str | None = None
+    sources: list[dict[str, Any]] | None = None
+    usage: dict[str, Any] | None = None
 
     @property
     def event_type(self) -> str:
@@ -44,7 +48,8 @@ class Outcome:
         """The data of the terminal event."""
         if self.error is not None:
             return {"status": self.status, "error": self.error}
-        return {"status": self.status, "usage": self.usage, "model": self.model}
+        told = {"status": self.status, "usage": self.usage, "model": self.model}
+        return told | ({"sources": self.sources} if self.sources else {})
 
 
 def failure(code: str, message: str, retryable: bool) -> dict[str, Any]:
@@ -58,7 +63,9 @@ class RunStore:
     def __init__(self, db: Database, instance: str) -> None:
         self._db, self._instance = db, instance
 
-    async def start(self, user_id: UUID, conversation_id: UUID, text: str, key: str | None) -> tuple[Row, bool]:
+    async def start(
+        self, user_id: UUID, conversation_id: UUID, text: str, key: str | None, strategy: str | None = None
+    ) -> tuple[Row, bool]:
         """Begin a run and store the user's message; return it and whether it is new (a repeated key gives the old one).
 
         :raises Problem: 404 for a conversation of somebody else, 409 while another run is going on there,
@@ -69,7 +76,7 @@ class RunStore:
         await self.reap(STALE_SECONDS, conversation_id)
         try:
             async with self._db.transaction() as connection:
-                return await self._insert(connection, user_id, conversation_id, text, key), True
+                return await self._insert(connection, user_id, conversation_id, text, key, strategy), True
         except UniqueViolation as error:
             if key and (known := await self._by_key(user_id, conversation_id, text, key)):
                 return known, False
@@ -77,7 +84,13 @@ class RunStore:
             raise Problem(409, "run_in_progress", detail) from error
 
     async def _insert(
-        self, connection: AsyncConnection[Row], user_id: UUID, conversation_id: UUID, text: str, key: str | None
+        self,
+        connection: AsyncConnection[Row],
+        user_id: UUID,
+        conversation_id: UUID,
+        text: str,
+        key: str | None,
+        strategy: str | None,
     ) -> Row:
         run_id = new_id()
         cursor = await connection.execute(
@@ -88,9 +101,9 @@ class RunStore:
         if await cursor.fetchone() is None:
             raise Problem(404, "not_found", "There is no such conversation.")
         cursor = await connection.execute(
-            "INSERT INTO runs (id, conversation_id, user_id, status, input, idempotency_key, instance)"
-            f" VALUES (%s, %s, %s, 'running', %s, %s, %s) RETURNING {_FIELDS}",
-            (run_id, conversation_id, user_id, text, key, self._instance),
+            "INSERT INTO runs (id, conversation_id, user_id, status, strategy, input, idempotency_key, instance)"
+            f" VALUES (%s, %s, %s, 'running', %s, %s, %s, %s) RETURNING {_FIELDS}",
+            (run_id, conversation_id, user_id, strategy, text, key, self._instance),
         )
         row = await cursor.fetchone()
         assert row is not None
@@ -156,9 +169,16 @@ class RunStore:
         """End a run with its last events, the answer and all, or do nothing when somebody else ended it before."""
         async with self._db.transaction() as connection:
             cursor = await connection.execute(
-                "UPDATE runs SET status = %s, error = %s, usage = %s, model = %s, finished_at = now()"
+                "UPDATE runs SET status = %s, error = %s, usage = %s, model = %s, sources = %s, finished_at = now()"
                 " WHERE id = %s AND status = 'running' RETURNING conversation_id",
-                (outcome.status, _json(outcome.error), _json(outcome.usage), outcome.model, run_id),
+                (
+                    outcome.status,
+                    _json(outcome.error),
+                    _json(outcome.usage),
+                    outcome.model,
+                    _json(outcome.sources or None),
+                    run_id,
+                ),
             )
             row = await cursor.fetchone()
             if row is None:
@@ -212,5 +232,5 @@ async def _insert_events(connection: AsyncConnection[Row], events: list[Event]) 
     )
 
 
-def _json(value: dict[str, Any] | None) -> Jsonb | None:
+def _json(value: dict[str, Any] | list[Any] | None) -> Jsonb | None:
     return Jsonb(value) if value is not None else None
