@@ -52,6 +52,7 @@ def _built(settings: ModelSettings) -> Model:
 def _openai(settings: ModelSettings) -> Model:
     from openai import AsyncOpenAI
     from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.profiles.openai import OpenAIModelProfile
     from pydantic_ai.providers.openai import OpenAIProvider
     from pydantic_ai.settings import ModelSettings as Bounds
 
@@ -64,7 +65,13 @@ def _openai(settings: ModelSettings) -> Model:
     )
     assert settings.model is not None
     bounds = Bounds(first_event_timeout=settings.first_token_seconds or settings.timeout_seconds)
-    return OpenAIChatModel(settings.model, provider=OpenAIProvider(openai_client=client), settings=bounds)
+    return OpenAIChatModel(
+        settings.model,
+        provider=OpenAIProvider(openai_client=client),
+        # A stream without its reason was cut off by a server or a proxy that closed it as if it were done.
+        profile=OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True),
+        settings=bounds,
+    )
 
 
 def _anthropic(settings: ModelSettings) -> Model:
