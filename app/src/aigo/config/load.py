@@ -23,7 +23,11 @@ SECRETS = (
     "auth.mfa.secret",
     "auth.ldap.bind_password",
     "auth.oidc.client_secret",
+    "documents.embedder.api_key",
 )
+# Lists whose entries have a name, and the secret that each entry may have.
+_NAMED = {"models": "api_key", "sources": "password"}
+_STORAGE_KEY = "storage.keys."
 
 
 class ConfigError(Exception):
@@ -127,24 +131,32 @@ def _secrets_in_files(data: dict[str, Any]) -> list[str]:
             part = part.get(section) if isinstance(part, dict) else None
         if isinstance(part, dict) and leaf in part:
             problems.append(f"{key} is a secret: remove it from the configuration and put it in secrets/{key}")
-    for model in _models(data):
-        if "api_key" in model:
-            key = f"models.{model.get('name')}.api_key"
-            problems.append(f"{key} is a secret: remove it from the configuration and put it in secrets/{key}")
+    for section, leaf in _NAMED.items():
+        for entry in _entries(data, section):
+            if leaf in entry:
+                key = f"{section}.{entry.get('name')}.{leaf}"
+                problems.append(f"{key} is a secret: remove it from the configuration and put it in secrets/{key}")
+    storage = data.get("storage")
+    if isinstance(storage, dict) and "keys" in storage:
+        problems.append("storage.keys are secrets: remove them and put each in secrets/storage.keys.<name>")
     return problems
 
 
 def _apply_secrets(data: dict[str, Any], directory: Path) -> list[str]:
     if not directory.is_dir():
         return []
-    models = {str(model.get("name")): model for model in _models(data)}
-    known = [*SECRETS, *(f"models.{name}.api_key" for name in models)]
+    named = {
+        f"{section}.{entry.get('name')}.{leaf}": entry
+        for section, leaf in _NAMED.items()
+        for entry in _entries(data, section)
+    }
+    known = [*SECRETS, *named]
     problems = []
     part: Any
     for path in sorted(directory.iterdir()):
         if path.name.startswith(".") or not path.is_file():
             continue
-        if path.name not in known:
+        if path.name not in known and not path.name.startswith(_STORAGE_KEY):
             problems.append(f"secrets/{path.name} is not a known secret{_nearest(path.name, known)}")
             continue
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -160,9 +172,8 @@ def _apply_secrets(data: dict[str, Any], directory: Path) -> list[str]:
             continue
         if not value:
             problems.append(f"secrets/{path.name} is empty")
-        section, _, leaf = path.name.partition(".")
-        if section == "models":
-            models[leaf.rpartition(".")[0]]["api_key"] = value
+        if path.name in named:
+            named[path.name][path.name.rpartition(".")[2]] = value
         else:
             part = data
             *sections, leaf = path.name.split(".")
@@ -173,9 +184,9 @@ def _apply_secrets(data: dict[str, Any], directory: Path) -> list[str]:
     return problems
 
 
-def _models(data: dict[str, Any]) -> list[dict[str, Any]]:
-    models = data.get("models")
-    return [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
+def _entries(data: dict[str, Any], section: str) -> list[dict[str, Any]]:
+    entries = data.get(section)
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
 def _explain(item: Any) -> str:
@@ -188,7 +199,7 @@ def _explain(item: Any) -> str:
 
 
 def _is_secret(where: str) -> bool:
-    return where in SECRETS or where.endswith("api_key")
+    return where in SECRETS or where.endswith(("api_key", ".password")) or where.startswith(_STORAGE_KEY)
 
 
 def _siblings(path: tuple[str | int, ...]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from aigo.config.identity import Auth, Limits
+from aigo.config.material import Documents, Storage, Web
 from aigo.config.section import Section
 
 _ENDPOINT = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})$")
@@ -134,6 +135,23 @@ class Agent(Section):
     plan_steps: Annotated[int, Field(ge=1, le=20)] = 5
 
 
+class Source(Section):
+    """A database that the agent may read for people of these roles and names, by an account of its own."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    description: Annotated[str, Field(min_length=1, max_length=500)]
+    hosts: Annotated[list[Endpoint], Field(min_length=1)]
+    database: str
+    user: str
+    password: SecretStr | None = None
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+    sslrootcert: str | None = None
+    roles: list[Literal["user", "auditor", "admin"]] = []
+    users: list[str] = []
+    statement_seconds: Annotated[float, Field(gt=0, le=300)] = 10
+    max_rows: Annotated[int, Field(ge=1, le=10_000)] = 100
+
+
 class Worker(Section):
     """``aigo worker``: so many processes, each with so many jobs at a time."""
 
@@ -157,15 +175,20 @@ class Settings(Section):
     redis: Redis = Redis()
     models: list[Model] = []
     agent: Agent = Agent()
+    web: Web = Web()
+    sources: list[Source] = []
+    storage: Storage = Storage()
+    documents: Documents = Documents()
     auth: Auth = Auth()
     limits: Limits = Limits()
     worker: Worker = Worker()
     logging: Logging = Logging()
 
     @model_validator(mode="after")
-    def _unique_models(self) -> Settings:
-        names = [model.name for model in self.models]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"models has two entries named {name!r}: give each its own name")
+    def _unique_names(self) -> Settings:
+        for section, entries in (("models", self.models), ("sources", self.sources)):
+            names = [entry.name for entry in entries]
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"{section} has two entries named {name!r}: give each its own name")
         return self
