@@ -1,10 +1,11 @@
 # The verbs that a person types. Each is a line or two of real tools.
 NAME ?= demo
 BIN := .venv/bin
+PROOFS := certificate config_set nftables_ruleset app_release
 PYTHON_SOURCES := lab plugins tests/unit tests/preflight molecule roles/model/files
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint sanity unit preflight app-test artefact molecule bench lock changelog
+.PHONY: help demo demo-down test lint sanity unit preflight app-test proofs artefact molecule bench lock changelog
 
 help:  ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -50,6 +51,11 @@ unit: .venv/complete  ## Unit tests of the plugins, and the table of bad invento
 
 app-test: .venv-app/complete  ## The application's tests against real PostgreSQL and Redis
 	$(BIN)/python lab/services.py .venv-app/bin/pytest -q -c app/pyproject.toml app/tests
+
+proofs: .venv/complete  ## What only a real host shows of the modules: rollback, lock-out guard, renewal, hand-over
+	$(BIN)/python lab/lab.py up --name proofs --hosts a
+	$(BIN)/ansible-playbook -i .lab/proofs/inventory $(PROOFS:%=tests/lab/%.yml)
+	$(BIN)/python lab/lab.py down --name proofs
 
 artefact: .venv/complete  ## Build the collection, install it elsewhere, check what it carries
 	$(BIN)/pytest -q tests/artefact
