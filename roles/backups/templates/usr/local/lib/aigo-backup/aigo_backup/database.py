@@ -30,6 +30,7 @@ class Repository:
     ready: bool
     backups: tuple[Backup, ...]
     sizes: Mapping[str, Mapping[str, int]]
+    newest_segment: str | None = None
 
 
 def read(document: Sequence[Mapping[str, Any]], stanza: str, key: int) -> Repository:
@@ -60,7 +61,8 @@ def read(document: Sequence[Mapping[str, Any]], stanza: str, key: int) -> Reposi
         }
         for item in mine
     }
-    return Repository(state not in _NO_STANZA, backups, sizes)
+    segments = [item["max"] for item in found.get("archive", []) if item["database"]["repo-key"] == key and item["max"]]
+    return Repository(state not in _NO_STANZA, backups, sizes, max(segments, default=None))
 
 
 class PgBackRest:
@@ -72,7 +74,17 @@ class PgBackRest:
     def call(self, command: str, *options: str, what: str = "") -> str:
         """One command, as the user who owns repository and data."""
         argv = ["pgbackrest", f"--stanza={self.database.stanza}", command, *options]
-        return run(argv, user="postgres", what=what or f"pgbackrest {command}").stdout
+        try:
+            return run(argv, user="postgres", what=what or f"pgbackrest {command}").stdout
+        except BackupError as error:
+            # pgBackRest shows what it took for text, when it has the wrong key.
+            if "unable to load info file" in str(error):
+                raise BackupError(
+                    f"{what or command} failed: the repository can't be read. Either its passphrase is not the "
+                    "one that it was made with (the site's secret backup_database_passphrase), or its info files "
+                    "are damaged"
+                ) from None
+            raise
 
     def repository(self, key: int) -> Repository:
         """What a repository holds."""

@@ -46,7 +46,7 @@ def prepare(database: Database, text: str, repository: int) -> dict[str, Any]:
     tool = PgBackRest(database)
     scratch = Scratch(tool)
     _marker(database).unlink(missing_ok=True)
-    flushed = flush(tool)
+    flushed = target.kind != "label" and flush(tool)
     with scratch.removed_on_failure():
         backup = scratch.restore(target, repository)
         scratch.start()
@@ -122,7 +122,8 @@ def table(database: Database, text: str, repository: int, source: str, name: str
     target = Target.parse(text, datetime.now(UTC))
     tool = PgBackRest(database)
     scratch = Scratch(tool)
-    flush(tool)
+    if target.kind != "label":
+        flush(tool)
     try:
         backup = scratch.restore(target, repository)
         scratch.start()

@@ -37,6 +37,25 @@ select coalesce(sum((xpath('/row/n/text()', query_to_xml(
 """
 
 
+_SEGMENT = 16 * 1024 * 1024
+
+
+def stopped_short(history: str, newest_segment: str | None) -> str | None:
+    """Where recovery ended, if that is before the newest archived segment; None when it replayed everything.
+
+    PostgreSQL takes a segment that can't be fetched for the end of the log, and goes on without what comes after it.
+
+    :param history: the file that the promotion wrote; its last line names the timeline that was left, and where.
+    """
+    if newest_segment is None:
+        return None
+    lines = [line.split("\t") for line in history.splitlines() if line.strip() and not line.startswith("#")]
+    timeline, (high, low) = int(lines[-1][0]), lines[-1][1].split("/")
+    reached = (timeline, ((int(high, 16) << 32) | int(low, 16)) // _SEGMENT)
+    wanted = (int(newest_segment[:8], 16), (int(newest_segment[8:16], 16) << 8) | int(newest_segment[16:], 16))
+    return lines[-1][1] if reached < wanted else None
+
+
 @dataclass(frozen=True)
 class Target:
     """Where to: the newest state, a moment, or the state of a named backup."""
@@ -103,6 +122,7 @@ class Scratch:
         self.database = tool.database
         self.directory = tool.database.scratch
         self.log = self.directory.with_name(f"{self.directory.name}.log")
+        self._newest_segment: str | None = None
 
     def restore(self, target: Target, repository: int) -> Backup:
         """Fetch the files. What an interrupted restore left is removed first."""
@@ -116,6 +136,7 @@ class Scratch:
                 f"{self.directory.parent} has {free >> 20} MiB free, the restore of {backup.label} takes "
                 f"{needed >> 20} MiB: make room; nothing was changed"
             )
+        self._newest_segment = known.newest_segment if target.kind == "latest" else None
         self.tool.call(
             "restore", f"--repo={repository}", f"--pg1-path={self.directory}", *target.options(backup),
             what=f"restoring backup {backup.label} from repository {repository}",
@@ -157,13 +178,20 @@ class Scratch:
         while True:
             try:
                 if self.query("select pg_is_in_recovery()") == "f":
-                    return
+                    break
             except BackupError:
                 if not self.running():
                     raise BackupError(f"the restored database did not reach its target:\n{self._told()}") from None
             if time.monotonic() > deadline:
                 raise BackupError(f"the restored database is not ready after {_TIMEOUT} s:\n{self._told()}")
             time.sleep(0.3)
+        newest = max((self.directory / "pg_wal").glob("*.history"))
+        if at := stopped_short(newest.read_text(encoding="utf-8"), self._newest_segment):
+            raise BackupError(
+                f"recovery ended at {at}, but the archive goes on to {self._newest_segment}: a segment in between is "
+                "damaged or missing. Run aigo-backup verify; a target time before that point can still be restored\n"
+                f"{self._told()}"
+            )
 
     def _control(self, *arguments: str, what: str) -> None:
         argv = [str(self.database.binaries / "pg_ctl"), "-D", str(self.directory), *arguments]
@@ -174,7 +202,7 @@ class Scratch:
 
     def _told(self) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
-        bad = [line for line in text.splitlines() if any(word in line for word in ("FATAL", "PANIC", "ERROR", "HINT"))]
+        bad = [line for line in text.splitlines() if any(word in line for word in ("FATAL:", "PANIC:", "ERROR:"))]
         return tail("\n".join(bad) or text, 6)
 
     def running(self) -> bool:
