@@ -194,21 +194,26 @@ class Gateway:
                 return None
             raise
 
-    def read(self, root_password: str, users: Iterable[User]) -> State:
-        """The state of authentication; root's password opens the door when it is on."""
+    def log_in(self, root_password: str) -> None:
+        """Act as root from now on, where authentication is on. :raises EtcdError: when etcd refuses the password."""
         self._token = None
         try:
             token = self.accepts(ROOT, root_password)
-            if token is None:
-                raise EtcdError(
-                    "etcd refuses the password of its user root: etcd_root_password is not the one that this cluster "
-                    "was made with; bring the former value back, or change it in etcd first (etcdctl user passwd root)"
-                )
-            self._token, enabled = token, True
         except EtcdError as error:
             if "authentication is not enabled" not in str(error):
                 raise
-            enabled = False
+            return
+        if token is None:
+            raise EtcdError(
+                "etcd refuses the password of its user root: etcd_root_password is not the one that this cluster "
+                "was made with; bring the former value back, or change it in etcd first (etcdctl user passwd root)"
+            )
+        self._token = token
+
+    def read(self, root_password: str, users: Iterable[User]) -> State:
+        """The state of authentication; root's password opens the door when it is on."""
+        self.log_in(root_password)
+        enabled = self._token is not None
         verified = {ROOT} | {u.name for u in users if self.accepts(u.name, u.password)} if enabled else set()
         role_names = self.call("auth/role/list", {}).get("roles", [])
         user_names = self.call("auth/user/list", {}).get("users", [])
