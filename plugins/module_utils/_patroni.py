@@ -206,3 +206,33 @@ def wait(
     raise PatroniError(
         f"not ready after {timeout:.0f} s ({told}): read journalctl -u patroni.service, and patronictl list"
     )
+
+
+def candidate(members: Sequence[Mapping[str, Any]], wanted: str = "") -> str:
+    """Who may lead next: the synchronous standby before others, then who lags least. :raises PatroniError:"""
+    fit = [m for m in members if m.get("role") not in LEADERS and m.get("state") in RUNNING]
+    if wanted:
+        fit = [m for m in fit if m["name"] == wanted]
+    if any(m.get("role") == "sync_standby" for m in fit):
+        fit = [m for m in fit if m.get("role") == "sync_standby"]
+    fit = [m for m in fit if isinstance(m.get("lag", 0), int)]
+    if not fit:
+        seen = ", ".join(f"{m['name']} is {m.get('role')}, {m.get('state')}" for m in members) or "no members"
+        raise PatroniError(f"no replica {wanted or ''} can take the lead ({seen}): mend the replicas first")
+    return str(min(fit, key=lambda m: (m.get("lag", 0), m["name"]))["name"])
+
+
+def until(
+    answer: Callable[[], str | None], timeout: float, told: str, *, sleep: Callable[[float], None] = time.sleep
+) -> str:
+    """Poll until there is an answer; a restarting member may be silent. :raises PatroniError: with `told`."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            if found := answer():
+                return found
+        except PatroniError as error:
+            told = str(error)
+        if time.monotonic() > deadline:
+            raise PatroniError(f"not done after {timeout:.0f} s: {told}")
+        sleep(0.5)

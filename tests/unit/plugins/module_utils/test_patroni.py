@@ -63,3 +63,20 @@ def test_a_wait_that_fails_says_what_it_saw() -> None:
     rest: Any = Starting()
     with pytest.raises(patroni.PatroniError, match=r"state creating replica, leader none.*journalctl -u patroni"):
         patroni.wait(rest, lambda m: m.settled, 0, sleep=lambda _seconds: None)
+
+
+def test_the_synchronous_standby_is_the_first_candidate_then_who_lags_least() -> None:
+    members: list[dict[str, Any]] = [
+        {"name": "a", "role": "leader", "state": "running"},
+        {"name": "b", "role": "replica", "state": "streaming", "lag": 5},
+        {"name": "c", "role": "replica", "state": "streaming", "lag": 0},
+        {"name": "d", "role": "replica", "state": "starting", "lag": "unknown"},
+    ]
+    assert patroni.candidate(members) == "c"
+    assert patroni.candidate(members, "b") == "b"
+    members[1]["role"] = "sync_standby"
+    assert patroni.candidate(members) == "b"
+    with pytest.raises(patroni.PatroniError, match="no replica d can take the lead"):
+        patroni.candidate(members, "d")
+    with pytest.raises(patroni.PatroniError, match="a is leader, running"):
+        patroni.candidate(members[:1])
