@@ -88,8 +88,8 @@ class Guard:
         except FileNotFoundError as error:
             raise GuardError(
                 "hardening_guard: nobody could sign in anew in time (SSH, PAM or sudo), so the host has taken its "
-                "former files back; those are in force. Mend: see `journalctl -u ssh` there for why it was refused, or raise "
-                "hardening_confirm_timeout if the host is slow"
+                "former files back; those are in force. Mend: see `journalctl -u ssh` there for why it was refused, or "
+                "raise hardening_confirm_timeout if the host is slow"
             ) from error
         self._pending.with_suffix(".confirmed").unlink()
         self._run(["systemctl", "stop", f"{_UNIT}.timer"])
