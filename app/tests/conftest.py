@@ -9,6 +9,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from aigo.auth.passwords import hash_password
+from aigo.config import load_settings
+from aigo.db.migrate import migrate
+from aigo.ids import new_id
+
 from .site import PASSWORD, Process, Site, fresh_site
 
 
@@ -40,6 +45,25 @@ def site(tmp_path_factory: pytest.TempPathFactory, admin_dsn: str, redis_url: st
         assert migrated.returncode == 0, migrated.stderr
         for name, role in (("ada", "admin"), ("bob", "user")):
             assert site.run("user", "create", name, "--role", role, text=PASSWORD).returncode == 0
+        yield site
+
+
+@pytest.fixture(scope="session")
+def inner_site(tmp_path_factory: pytest.TempPathFactory, admin_dsn: str, redis_url: str) -> Iterator[Site]:
+    """A migrated site for the application inside the test's process, with a user of each role."""
+    directory: Path = tmp_path_factory.mktemp("inner") / "etc"
+    with fresh_site(directory, admin_dsn, redis_url) as site:
+        migrate(load_settings(directory).database)
+        hashed = hash_password(PASSWORD)
+        for name, role in (("root", "admin"), ("olga", "auditor"), ("uwe", "user")):
+            site.sql(
+                "INSERT INTO users (id, name, display_name, role, password_hash) VALUES (%s, %s, %s, %s, %s)",
+                new_id(),
+                name,
+                name.title(),
+                role,
+                hashed,
+            )
         yield site
 
 

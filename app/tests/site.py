@@ -148,6 +148,7 @@ class Site:
             "server": {"api_port": self.ports[0], "ws_port": self.ports[1], "processes": 2, "drain_seconds": 10},
             "database": self.database,
             "redis": {"nodes": [f"127.0.0.1:{self.redis.port}"]},
+            "limits": {"enabled": False},
         }
         for section, values in more.items():
             config[section] = {**config.get(section, {}), **values} if isinstance(values, dict) else values

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass
 
 from aigo.agent import AgentRunner
+from aigo.audit.log import AuditLog
 from aigo.auth.service import Auth
-from aigo.auth.store import Users
-from aigo.auth.tokens import TokenSigner
+from aigo.auth.signin import SignIn
 from aigo.cache import Cache
 from aigo.config import ConfigError, Settings, unusable
 from aigo.config.load import reveal
@@ -17,6 +17,7 @@ from aigo.db import Database
 from aigo.db.migrate import head_revision
 from aigo.ids import instance_name
 from aigo.jobs.queue import Queue
+from aigo.limits.limiter import Limiter
 from aigo.runs.executor import Executor
 from aigo.runs.follow import Follower
 from aigo.runs.store import RunStore
@@ -29,7 +30,10 @@ class Runtime:
     settings: Settings
     db: Database
     cache: Cache
+    audit: AuditLog
+    limiter: Limiter
     auth: Auth
+    signin: SignIn
     conversations: Conversations
     runs: RunStore
     executor: Executor
@@ -41,20 +45,23 @@ class Runtime:
     @classmethod
     async def open(cls, settings: Settings, agent: AgentRunner) -> Runtime:
         """Wire everything up; neither PostgreSQL nor Redis has to be there yet."""
-        secret = reveal(settings.auth.token_secret)
-        if secret is None:
+        if reveal(settings.auth.token_secret) is None:
             raise ConfigError(unusable(settings))
         db, cache = Database(settings.database), Cache(settings.redis)
         runs = RunStore(db, instance_name())
         executor = Executor(settings, runs, cache, agent)
         queue = Queue(db, runs)
+        audit, auth = AuditLog(db), Auth(db, cache, settings.auth)
         await db.open()
         await queue.open()
         return cls(
             settings=settings,
             db=db,
             cache=cache,
-            auth=Auth(Users(db), cache, TokenSigner(secret, settings.auth.token_minutes)),
+            audit=audit,
+            limiter=Limiter(settings.limits, cache),
+            auth=auth,
+            signin=SignIn(auth, settings.auth, audit),
             conversations=Conversations(db),
             runs=runs,
             executor=executor,
@@ -68,6 +75,6 @@ class Runtime:
         """Interrupt what still runs, write that down, close the connections."""
         self.draining.set()
         await self.executor.drain(0)
-        self.auth.close()
+        self.signin.close()
         await self.cache.close()
         await self.db.close()

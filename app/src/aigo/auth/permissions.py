@@ -18,14 +18,12 @@ class Permission(StrEnum):
     USERS_READ = "users.read"
     USERS_WRITE = "users.write"
     AUDIT_READ = "audit.read"
-    SYSTEM_READ = "system.read"  # limits, models, what the service stands on
-    EXPERIMENTS = "experiments"  # define experiments and read their results
 
 
 _OWN = frozenset({Permission.ACCOUNT, Permission.KEYS})
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     "user": _OWN | {Permission.CHAT},
-    "auditor": _OWN | {Permission.USERS_READ, Permission.AUDIT_READ, Permission.SYSTEM_READ},
+    "auditor": _OWN | {Permission.USERS_READ, Permission.AUDIT_READ},
     "admin": frozenset(Permission),
 }
 

@@ -1,99 +1,88 @@
-"""``/api/v1/auth`` and ``/api/v1/keys``."""
+"""``/api/v1/auth``: signing in and out, and one's own sessions and password."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends, Response
 
+from aigo.auth.models import Credentials, Method, PasswordChange, RefreshToken, Token
+from aigo.auth.sessions import Session
 from aigo.auth.store import User
-from aigo.deps import Credential, CurrentUser, Running
+from aigo.deps import AccountHolder, From, Running, in_person, limited
+from aigo.openapi import problems
 from aigo.problems import Problem
-from aigo.text import Prose
 
-router = APIRouter(prefix="/api/v1", tags=["auth"])
-
-
-class Credentials(BaseModel):
-    """A name and its password."""
-
-    name: Annotated[Prose, Field(min_length=1, max_length=200)]
-    password: Annotated[Prose, Field(min_length=1, max_length=1024)]
+router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
 
 
-class Token(BaseModel):
-    """A bearer token and how long it lives."""
-
-    access_token: str
-    token_type: str = "bearer"  # noqa: S105 (the scheme's name)
-    expires_in: int
-    user: User
-
-
-class NewKey(BaseModel):
-    """What a key is for, and until when."""
-
-    name: Annotated[Prose, Field(min_length=1, max_length=200)]
-    expires_at: datetime | None = None
+@router.get("/methods", dependencies=[Depends(limited)])
+async def methods(runtime: Running) -> list[Method]:
+    """Say how one can sign in here."""
+    ways = [Method(kind="password", label="Password", url="/api/v1/auth/login")]
+    if oidc := runtime.settings.auth.oidc:
+        ways.append(Method(kind="oidc", label=oidc.label, url="/api/v1/auth/oidc/start"))
+    return ways
 
 
-class Key(BaseModel):
-    """A key without its secret."""
+@router.post("/login", dependencies=[Depends(limited)], responses=problems(401, 403, 409))
+async def login(body: Credentials, runtime: Running, origin: From) -> Token:
+    """Exchange a password (and a code, where there is a second factor) for tokens.
 
-    id: str
-    name: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked: bool = False
-
-
-class CreatedKey(Key):
-    """A key with its full text, shown this once."""
-
-    key: str
+    The problem ``second_factor_required`` means that the password was right and a code is missing.
+    """
+    return Token.of(await runtime.signin.login(body.name, body.password, body.code, origin))
 
 
-@router.post("/auth/login")
-async def login(body: Credentials, runtime: Running) -> Token:
-    """Exchange a password for a short-lived token."""
-    user, token, seconds = await runtime.auth.login(body.name, body.password)
-    return Token(access_token=token, expires_in=seconds, user=user)
+@router.post("/refresh", dependencies=[Depends(limited)], responses=problems(401))
+async def refresh(body: RefreshToken, runtime: Running, origin: From) -> Token:
+    """Exchange a refresh token for new tokens; one that was exchanged before ends its session."""
+    return Token.of(await runtime.signin.refresh(body.refresh_token, origin))
 
 
-@router.post("/auth/logout", status_code=204)
-async def logout(credential: Credential, user: CurrentUser, runtime: Running) -> Response:
+@router.post("/logout", status_code=204)
+async def logout(user: AccountHolder, runtime: Running, origin: From) -> Response:
     """End the session of the token that is sent."""
-    await runtime.auth.logout(credential)
+    await runtime.signin.logout(user, origin)
     return Response(status_code=204)
 
 
-@router.get("/auth/me")
-async def me(user: CurrentUser) -> User:
-    """Say who is signed in."""
+@router.get("/me")
+async def me(user: AccountHolder) -> User:
+    """Say who is signed in, and what that allows."""
     return user
 
 
-@router.post("/keys", status_code=201)
-async def create_key(body: NewKey, user: CurrentUser, runtime: Running) -> CreatedKey:
-    """Create a key for a program."""
-    row, text = await runtime.auth.users.create_key(user.id, body.name, body.expires_at)
-    return CreatedKey(**row, key=text)
+@router.post("/password", status_code=204, responses=problems(409))
+async def change_password(body: PasswordChange, user: AccountHolder, runtime: Running, origin: From) -> Response:
+    """Replace one's own password; all one's sessions end, this one too."""
+    await runtime.signin.change_password(in_person(user), body.current_password, body.new_password, origin)
+    return Response(status_code=204)
 
 
-@router.get("/keys")
-async def list_keys(user: CurrentUser, runtime: Running) -> list[Key]:
-    """List one's own keys."""
-    return [Key.model_validate(row, extra="ignore") for row in await runtime.auth.users.keys(user.id)]
+@router.get("/sessions")
+async def list_sessions(user: AccountHolder, runtime: Running) -> list[Session]:
+    """List where one is signed in."""
+    sessions = await runtime.auth.sessions.of_user(user.id)
+    return [session.model_copy(update={"current": session.id == user.session_id}) for session in sessions]
 
 
-@router.delete("/keys/{key_id}", status_code=204)
-async def revoke_key(
-    key_id: Annotated[str, Path(pattern="^[0-9a-f]{12}$")], user: CurrentUser, runtime: Running
-) -> Response:
-    """Revoke one of one's own keys."""
-    if await runtime.auth.users.revoke_key(key_id, user.id) is None:
-        raise Problem(404, "not_found", "There is no such key.")
-    await runtime.cache.drop(f"aigo:key:{key_id}")
+@router.delete("/sessions/{session_id}", status_code=204, responses=problems(404))
+async def end_session(session_id: UUID, user: AccountHolder, runtime: Running, origin: From) -> Response:
+    """End one of one's own sessions."""
+    if not await runtime.auth.sessions.end(user.id, session_id):
+        raise Problem(404, "not_found", "There is no such session.")
+    await runtime.auth.forget_session(session_id)
+    await runtime.audit.record(
+        "session.end", actor=(user.id, user.name), origin=origin, target=str(session_id), reason="by hand"
+    )
+    return Response(status_code=204)
+
+
+@router.delete("/sessions", status_code=204)
+async def end_other_sessions(user: AccountHolder, runtime: Running, origin: From) -> Response:
+    """End all one's sessions but the one that is used."""
+    ended = await runtime.auth.sessions.end(user.id, keep=user.session_id)
+    await runtime.auth.forget_session(*ended)
+    await runtime.audit.record("session.end", actor=(user.id, user.name), origin=origin, number=len(ended))
     return Response(status_code=204)

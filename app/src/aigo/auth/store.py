@@ -1,24 +1,27 @@
-"""Users, sessions and keys in the database."""
+"""Users in the database."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from psycopg.errors import UniqueViolation
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
-from aigo.auth.tokens import new_key
+from aigo.auth.permissions import Permission, Role
 from aigo.db import Database, Row
 from aigo.ids import new_id
+from aigo.problems import Problem
 
-Role = Literal["user", "auditor", "admin"]
-LOCK_AFTER = 5
-LOCK_MINUTES = 15
+Source = Literal["local", "ldap", "oidc"]
+_LISTED = (
+    "id, name, display_name, role, source, disabled_at IS NOT NULL AS disabled,"
+    " coalesce(locked_until > now(), false) AS locked, totp_confirmed_at IS NOT NULL AS enrolled, created_at"
+)
 
 
 class User(BaseModel):
-    """Someone who is signed in."""
+    """Someone who is signed in, and what that allows."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,10 +29,19 @@ class User(BaseModel):
     name: str
     display_name: str
     role: Role
+    source: Source = "local"
+    enrolled: bool = Field(default=False, description="Whether a second factor is set up.")
+    permissions: frozenset[Permission] = frozenset()
+    session_id: UUID | None = Field(default=None, exclude=True)
+    key_id: str | None = Field(default=None, exclude=True)
+
+    @field_serializer("permissions")
+    def _in_order(self, value: frozenset[Permission]) -> list[str]:
+        return sorted(value)
 
 
 class Users:
-    """Questions and changes about users, their sessions and their keys."""
+    """Questions and changes about users."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -38,30 +50,63 @@ class Users:
         """Create a user and return it; None when the name is taken."""
         rows = await self._db.write(
             "INSERT INTO users (id, name, display_name, role, password_hash) VALUES (%s, %s, %s, %s, %s)"
-            " ON CONFLICT (lower(name)) DO NOTHING RETURNING id, name, display_name, role",
+            f" ON CONFLICT (lower(name)) DO NOTHING RETURNING {_LISTED}",
             (new_id(), name, display_name, role, password_hash),
         )
         return rows[0] if rows else None
 
+    async def adopt(self, source: Source, external_id: str, name: str, display_name: str, role: Role) -> Row:
+        """Create or update someone whom a directory vouches for; :raises Problem: 409 when the name is another's."""
+        try:
+            rows = await self._db.write(
+                "INSERT INTO users AS u (id, name, display_name, role, source, external_id)"
+                " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (source, external_id) WHERE external_id IS NOT NULL"
+                " DO UPDATE SET name = excluded.name, display_name = excluded.display_name, role = excluded.role"
+                " RETURNING *, coalesce(locked_until > now(), false) AS locked",
+                (new_id(), name, display_name, role, source, external_id),
+            )
+        except UniqueViolation:
+            message = f"The name {name!r} belongs to somebody else here; an administrator can mend that."
+            raise Problem(409, "name_taken", message) from None
+        return rows[0]
+
     async def by_name(self, name: str) -> Row | None:
         """Return a user with hash and lock, or None."""
         return await self._db.one(
-            "SELECT *, locked_until > now() AS locked FROM users WHERE lower(name) = lower(%s)", (name,)
+            "SELECT *, coalesce(locked_until > now(), false) AS locked FROM users WHERE lower(name) = lower(%s)",
+            (name,),
+        )
+
+    async def by_id(self, user_id: UUID) -> Row | None:
+        """As :meth:`by_name`."""
+        return await self._db.one(
+            "SELECT *, coalesce(locked_until > now(), false) AS locked FROM users WHERE id = %s", (user_id,)
         )
 
     async def all(self) -> list[Row]:
         """Return every user, oldest first, without hashes."""
+        return await self._db.all(f"SELECT {_LISTED} FROM users ORDER BY id")
+
+    async def page(self, limit: int, after: UUID | None) -> list[Row]:
+        """Return users after an id, oldest first, without hashes."""
         return await self._db.all(
-            "SELECT id, name, display_name, role, disabled_at IS NOT NULL AS disabled,"
-            " coalesce(locked_until > now(), false) AS locked, created_at FROM users ORDER BY id"
+            f"SELECT {_LISTED} FROM users WHERE %(after)s::uuid IS NULL OR id > %(after)s ORDER BY id LIMIT %(limit)s",
+            {"after": after, "limit": limit},
         )
 
+    async def listed(self, user_id: UUID) -> Row:
+        """Return one user without hashes; :raises Problem: 404."""
+        row = await self._db.one(f"SELECT {_LISTED} FROM users WHERE id = %s", (user_id,))
+        if row is None:
+            raise Problem(404, "not_found", "There is no such user.")
+        return row
+
     async def set_password(self, name: str, password_hash: str) -> bool:
-        """Replace a password, unlock the account and end its sessions; False when there is no such user."""
+        """Replace a password, unlock the account and end its sessions; False when there is no such local user."""
         async with self._db.transaction() as connection:
             cursor = await connection.execute(
                 "UPDATE users SET password_hash = %s, failed_logins = 0, locked_until = NULL"
-                " WHERE lower(name) = lower(%s) RETURNING id",
+                " WHERE lower(name) = lower(%s) AND source = 'local' RETURNING id",
                 (password_hash, name),
             )
             row = await cursor.fetchone()
@@ -82,72 +127,49 @@ class Users:
         )
         return bool(rows[0]["changed"]) if rows else None
 
-    async def login_failed(self, user_id: UUID) -> None:
-        """Count a failure; the fifth in a row locks the account for a quarter of an hour."""
+    async def change(
+        self, user_id: UUID, *, role: Role | None, disabled: bool | None, display_name: str | None, unlock: bool
+    ) -> None:
+        """Change a user; :raises Problem: 409 when nobody would be left to administer the service."""
+        async with self._db.transaction() as connection:
+            # Whoever takes an administrator away looks at all of them, so two can't take the last two at once.
+            cursor = await connection.execute(
+                "SELECT id FROM users WHERE role = 'admin' AND disabled_at IS NULL ORDER BY id FOR UPDATE"
+            )
+            admins = {row["id"] for row in await cursor.fetchall()}
+            if admins == {user_id} and (disabled or (role or "admin") != "admin"):
+                raise Problem(409, "last_admin", "This is the only administrator: make another one first.")
+            await connection.execute(
+                "UPDATE users SET role = coalesce(%(role)s, role), display_name = coalesce(%(shown)s, display_name),"
+                " disabled_at = CASE WHEN %(disabled)s::boolean IS NULL THEN disabled_at"
+                " WHEN %(disabled)s THEN coalesce(disabled_at, now()) END,"
+                " failed_logins = CASE WHEN %(unlock)s THEN 0 ELSE failed_logins END,"
+                " locked_until = CASE WHEN %(unlock)s THEN NULL ELSE locked_until END WHERE id = %(id)s",
+                {"id": user_id, "role": role, "shown": display_name, "disabled": disabled, "unlock": unlock},
+            )
+
+    async def remove_factor(self, name: str) -> bool | None:
+        """Remove a second factor; False when there is none, None when there is no such user."""
+        async with self._db.transaction() as connection:
+            cursor = await connection.execute(
+                "SELECT id, totp_secret IS NOT NULL AS present FROM users WHERE lower(name) = lower(%s) FOR UPDATE",
+                (name,),
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                return None
+            await connection.execute(
+                "UPDATE users SET totp_secret = NULL, totp_confirmed_at = NULL WHERE id = %s", (row["id"],)
+            )
+            await connection.execute("DELETE FROM recovery_codes WHERE user_id = %s", (row["id"],))
+            return bool(row["present"])
+
+    async def login_failed(self, user_id: UUID, attempts: int, minutes: int) -> None:
+        """Count a failure; so many in a row lock the account for so long."""
         await self._db.write(
-            "UPDATE users SET failed_logins = failed_logins + 1, locked_until = CASE WHEN failed_logins + 1 >= %s"
-            " THEN now() + make_interval(mins => %s) ELSE locked_until END WHERE id = %s",
-            (LOCK_AFTER, LOCK_MINUTES, user_id),
+            "WITH count AS (SELECT id, CASE WHEN locked_until < now() THEN 1 ELSE failed_logins + 1 END AS failed"
+            " FROM users WHERE id = %(id)s FOR UPDATE)"
+            " UPDATE users u SET failed_logins = c.failed, locked_until = CASE WHEN c.failed >= %(attempts)s"
+            " THEN now() + make_interval(mins => %(minutes)s) END FROM count c WHERE u.id = c.id",
+            {"id": user_id, "attempts": attempts, "minutes": minutes},
         )
-
-    async def open_session(self, user_id: UUID, seconds: int) -> UUID:
-        """Forget earlier failures, open a session and return its id."""
-        session_id = new_id()
-        await self._db.write(
-            "WITH clean AS (UPDATE users SET failed_logins = 0, locked_until = NULL WHERE id = %s)"
-            " INSERT INTO sessions (id, user_id, expires_at) VALUES (%s, %s, now() + make_interval(secs => %s))",
-            (user_id, session_id, user_id, seconds),
-        )
-        return session_id
-
-    async def close_session(self, session_id: UUID) -> None:
-        """End a session."""
-        await self._db.write("UPDATE sessions SET revoked_at = now() WHERE id = %s", (session_id,))
-
-    async def by_session(self, session_id: UUID) -> Row | None:
-        """Return the user of a session that is still good."""
-        return await self._db.one(
-            "SELECT u.id, u.name, u.display_name, u.role FROM sessions s JOIN users u ON u.id = s.user_id"
-            " WHERE s.id = %s AND s.revoked_at IS NULL AND s.expires_at > now() AND u.disabled_at IS NULL",
-            (session_id,),
-        )
-
-    async def by_key(self, key_id: str) -> Row | None:
-        """Return the user of a key that is still good, and the hash of its secret."""
-        return await self._db.one(
-            "SELECT u.id, u.name, u.display_name, u.role, k.secret_hash FROM api_keys k JOIN users u"
-            " ON u.id = k.user_id WHERE k.id = %s AND k.revoked_at IS NULL AND u.disabled_at IS NULL"
-            " AND (k.expires_at IS NULL OR k.expires_at > now())",
-            (key_id,),
-        )
-
-    async def create_key(self, user_id: UUID, name: str, expires_at: datetime | None) -> tuple[Row, str]:
-        """Create a key; return it and its full text, which is nowhere else."""
-        key_id, text, secret_hash = new_key()
-        rows = await self._db.write(
-            "INSERT INTO api_keys (id, user_id, name, secret_hash, expires_at) VALUES (%s, %s, %s, %s, %s)"
-            " RETURNING id, name, created_at, expires_at",
-            (key_id, user_id, name, secret_hash, expires_at),
-        )
-        return rows[0], text
-
-    async def keys(self, user_id: UUID | None = None) -> list[Row]:
-        """Return keys without secrets: one user's, or everybody's."""
-        return await self._db.all(
-            "SELECT k.id, k.name, u.name AS user, k.created_at, k.expires_at, k.revoked_at IS NOT NULL AS revoked"
-            " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE %(user)s::uuid IS NULL OR k.user_id = %(user)s"
-            " ORDER BY k.created_at",
-            {"user": user_id},
-        )
-
-    async def revoke_key(self, key_id: str, user_id: UUID | None = None) -> bool | None:
-        """Revoke a key; False when that was so already, None when there is no such key (of that user)."""
-        rows = await self._db.write(
-            "WITH wanted AS (SELECT id, revoked_at FROM api_keys WHERE id = %(key)s"
-            " AND (%(user)s::uuid IS NULL OR user_id = %(user)s)),"
-            " done AS (UPDATE api_keys k SET revoked_at = now() FROM wanted w"
-            " WHERE k.id = w.id AND w.revoked_at IS NULL)"
-            " SELECT revoked_at IS NULL AS changed FROM wanted",
-            {"key": key_id, "user": user_id},
-        )
-        return bool(rows[0]["changed"]) if rows else None

@@ -1,4 +1,4 @@
-"""Short-lived JSON web tokens and the secrets of API keys."""
+"""Short-lived JSON web tokens, the tokens that renew them, and the secrets of API keys."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import secrets
 import time
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from joserfc import jwt
@@ -23,6 +25,14 @@ class Claims:
     session_id: UUID
 
 
+@dataclass(frozen=True)
+class Refresh:
+    """What a refresh token says: each is good for one use, counted by its generation."""
+
+    session_id: UUID
+    generation: int
+
+
 class TokenSigner:
     """Signs and reads tokens with one symmetric key."""
 
@@ -32,19 +42,41 @@ class TokenSigner:
 
     def issue(self, claims: Claims) -> str:
         """Return a token that expires after the configured minutes."""
-        now = int(time.time())
-        body = {"sub": str(claims.user_id), "sid": str(claims.session_id), "iat": now, "exp": now + self.seconds}
-        return jwt.encode({"alg": "HS256"}, body, self._key)
+        body = {"sub": str(claims.user_id), "sid": str(claims.session_id), "use": "access"}
+        return self._sign(body, int(time.time()) + self.seconds)
+
+    def issue_refresh(self, refresh: Refresh, until: datetime) -> str:
+        """Return a refresh token that is good until its session ends."""
+        body = {"sid": str(refresh.session_id), "gen": refresh.generation, "use": "refresh"}
+        return self._sign(body, int(until.timestamp()))
 
     def read(self, token: str) -> Claims | None:
-        """Return the claims, or None for a token that is forged, malformed or expired."""
+        """Return the claims, or None for a token that is forged, malformed, expired or meant for something else."""
+        claims = self._verified(token, "access")
+        try:
+            return Claims(UUID(claims["sub"]), UUID(claims["sid"])) if claims else None
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    def read_refresh(self, token: str) -> Refresh | None:
+        """As :meth:`read`, for a refresh token."""
+        claims = self._verified(token, "refresh")
+        try:
+            return Refresh(UUID(claims["sid"]), int(claims["gen"])) if claims else None
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    def _sign(self, body: dict[str, Any], expiry: int) -> str:
+        return jwt.encode({"alg": "HS256"}, {**body, "iat": int(time.time()), "exp": expiry}, self._key)
+
+    def _verified(self, token: str, use: str) -> dict[str, Any] | None:
         try:
             claims = jwt.decode(token, self._key, algorithms=["HS256"]).claims
-            if not isinstance(claims["exp"], int) or claims["exp"] <= time.time():
-                return None
-            return Claims(UUID(claims["sub"]), UUID(claims["sid"]))
+            good = isinstance(claims["exp"], int) and claims["exp"] > time.time()
         except (JoseError, KeyError, TypeError, ValueError, AttributeError):
             return None
+        # Tokens of the release before this one don't say what they are for.
+        return claims if good and claims.get("use", "access") == use else None
 
 
 def new_key() -> tuple[str, str, bytes]:

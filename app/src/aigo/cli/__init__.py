@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aigo import __version__
-from aigo.cli import config, key, migrate, serve, user
+from aigo.cli import audit, config, key, migrate, serve, user
 from aigo.cli.common import explained
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(config.app, name="config")
 app.add_typer(user.app, name="user")
 app.add_typer(key.app, name="key")
+app.add_typer(audit.app, name="audit")
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
 app.command("migrate")(migrate.migrate)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 import typer
 from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
+from aigo.audit.log import AuditLog
+from aigo.auth.keys import Keys
+from aigo.auth.origin import Origin
 from aigo.auth.store import Users
 from aigo.config import ConfigError, load_settings
 from aigo.db import Database
@@ -44,14 +51,38 @@ def show(value: Any) -> None:
     typer.echo(json.dumps(value, default=str, ensure_ascii=False, indent=2))
 
 
-def with_users(action: Callable[[Users], Awaitable[T]]) -> T:
+@dataclass(frozen=True)
+class Identity:
+    """What commands about people and keys work with."""
+
+    users: Users
+    keys: Keys
+    audit: AuditLog
+
+    async def record(self, action: str, target: str, **details: Any) -> None:
+        """Write down what whoever runs the command has done."""
+        actor = (None, f"command line: {getpass.getuser()}")
+        await self.audit.record(action, actor=actor, origin=Origin(), target=target, **details)
+
+
+def quiet_logs() -> None:
+    """Keep log lines out of what a command prints; warnings go to standard error."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def with_identity(action: Callable[[Identity], Awaitable[T]]) -> T:
     """Run an action against the configured database."""
+
+    quiet_logs()
 
     async def run() -> T:
         db = Database(load_settings().database)
         await db.open()
         try:
-            return await action(Users(db))
+            return await action(Identity(Users(db), Keys(db), AuditLog(db)))
         finally:
             await db.close()
 

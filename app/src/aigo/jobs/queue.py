@@ -87,6 +87,7 @@ class Queue:
         for job_id in forgotten:
             await self.put(job_id)
         await self._db.write("DELETE FROM sessions WHERE expires_at < now() - interval '1 day'")
+        await self._db.write("DELETE FROM request_nonces WHERE expires_at < now()")
         await self.app.job_manager.delete_old_jobs(
             nb_hours=timedelta(days=7) // timedelta(hours=1), include_failed=True, include_cancelled=True
         )

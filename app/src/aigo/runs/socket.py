@@ -18,9 +18,12 @@ from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from aigo.auth.service import unauthenticated
+from aigo.auth.origin import Origin
+from aigo.auth.permissions import Permission
+from aigo.auth.service import require, unauthenticated
 from aigo.auth.store import User
 from aigo.deps import bearer_of
+from aigo.limits.limiter import too_many
 from aigo.obs import metrics
 from aigo.obs.context import bind, request_id, reset
 from aigo.problems import Problem
@@ -125,14 +128,27 @@ class _Session:
         while True:
             text = await self._socket.receive_text()
             try:
+                await self._admit()
                 await self._obey(_COMMAND.validate_json(text))
             except ValidationError as error:
                 await self._send(_error("invalid", "; ".join(item["msg"] for item in error.errors())))
             except Problem as problem:
+                if problem.status == 401:
+                    raise
                 await self._send(_error(problem.code, problem.detail, _reference(text)))
             except (DatabaseError, PoolTimeout):
                 message = "The database can't be reached at the moment."
                 await self._send(_error("unavailable", message, _reference(text)))
+
+    async def _admit(self) -> None:
+        """Look again who this is, for a socket outlives tokens; then count the command."""
+        self._user = await self._runtime.auth.still(self._user)
+        require(self._user, Permission.CHAT)
+        client = self._socket.client
+        origin = Origin(client.host if client else None)
+        state = await self._runtime.limiter.take(origin.network, "WEBSOCKET /ws", str(self._user.id))
+        if state is not None and not state.allowed:
+            raise too_many()
 
     async def _obey(self, command: StartRun | Resume | Cancel) -> None:
         runtime, user = self._runtime, self._user
@@ -189,6 +205,7 @@ async def _authenticate(socket: WebSocket, runtime: Runtime) -> User:
         except (TimeoutError, ValidationError):
             raise unauthenticated("Authenticate first: a header, or a first message of type authenticate.") from None
     user = await runtime.auth.user_of(credential)
+    require(user, Permission.CHAT)
     bind(user_id=str(user.id))
     return user
 
@@ -203,7 +220,10 @@ def _error(code: str, message: str, reference: str | None = None) -> dict[str, A
 
 
 def _reference(text: str) -> str | None:
-    value = json.loads(text).get("reference")
+    try:
+        value = json.loads(text)["reference"]
+    except (ValueError, TypeError, KeyError):
+        return None
     return value if isinstance(value, str) else None
 
 

@@ -1,0 +1,1 @@
+"""Who did what and when, in a chain that shows when it was tampered with."""

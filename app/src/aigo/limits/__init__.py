@@ -1,0 +1,1 @@
+"""How much one address, one user, and one user at one endpoint may ask."""
