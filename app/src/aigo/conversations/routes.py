@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -38,6 +38,15 @@ class Conversation(BaseModel):
     updated_at: datetime
 
 
+class MessageRun(BaseModel):
+    """What became of the run that a message belongs to; ``tool_calls`` is unknown until it has completed."""
+
+    status: Literal["running", "completed", "failed", "cancelled"]
+    error: dict[str, Any] | None
+    model: str | None
+    tool_calls: int | None
+
+
 class Message(BaseModel):
     """One message."""
 
@@ -46,6 +55,7 @@ class Message(BaseModel):
     role: Literal["user", "assistant"]
     content: str
     created_at: datetime
+    run: MessageRun | None
 
 
 @router.post("", status_code=201)

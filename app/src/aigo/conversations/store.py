@@ -49,10 +49,13 @@ class Conversations:
         return row
 
     async def messages(self, conversation_id: UUID, limit: int, before: UUID | None = None) -> list[Row]:
-        """Return a page of messages, the last ones, oldest first."""
+        """Return a page of messages, the last ones, oldest first, each with what became of its run."""
         rows = await self._db.all(
-            "SELECT id, run_id, role, content, created_at FROM messages WHERE conversation_id = %(conversation)s"
-            " AND (%(before)s::uuid IS NULL OR id < %(before)s) ORDER BY id DESC LIMIT %(limit)s",
+            "SELECT m.id, m.run_id, m.role, m.content, m.created_at, CASE WHEN r.id IS NOT NULL THEN"
+            " jsonb_build_object('status', r.status, 'error', r.error, 'model', r.model,"
+            " 'tool_calls', (r.usage->>'tool_calls')::integer) END AS run"
+            " FROM messages m LEFT JOIN runs r ON r.id = m.run_id WHERE m.conversation_id = %(conversation)s"
+            " AND (%(before)s::uuid IS NULL OR m.id < %(before)s) ORDER BY m.id DESC LIMIT %(limit)s",
             {"conversation": conversation_id, "before": before, "limit": limit},
         )
         return rows[::-1]
