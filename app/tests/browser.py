@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its DevTools protocol: real keys and clicks, things found by what they are called."""
+"""A headless Chromium, driven over its DevTools protocol: real keys and clicks, things found by their names."""
 
 from __future__ import annotations
 
@@ -18,10 +18,19 @@ from .site import wait_for
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 # A test machine may have neither user namespaces nor a large /dev/shm, and no word for anybody outside.
-_OPTIONS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --remote-debugging-port=0"
-    " --disable-background-networking --disable-component-update --disable-sync --disable-extensions --lang=en-GB"
-).split()
+_OPTIONS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--remote-debugging-port=0",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    "--lang=en-GB",
+]
 _KEYS = {
     "Enter": ("Enter", 13, "\r"),
     "Tab": ("Tab", 9, ""),
@@ -92,7 +101,9 @@ class Tab:
 
     def see(self, selector: str, text: str, seconds: float = 15) -> None:
         """Wait until a text can be read in one of the elements."""
-        script = "[...document.querySelectorAll({})].some((node) => node.checkVisibility() && node.innerText.includes({}))"
+        script = (
+            "[...document.querySelectorAll({})].some((node) => node.checkVisibility() && node.innerText.includes({}))"
+        )
         self.until(script.format(json.dumps(selector), json.dumps(text)), seconds)
 
     def named(self, role: str, name: str) -> int:
@@ -110,6 +121,7 @@ class Tab:
     def click(self, role: str, name: str) -> None:
         """Click on the middle of an element, with the mouse."""
         node = self.named(role, name)
+        self.until("document.getAnimations().every((one) => one.effect.getTiming().iterations === Infinity)")
         self.send("DOM.scrollIntoViewIfNeeded", backendNodeId=node)
         quad = self.send("DOM.getContentQuads", backendNodeId=node)["quads"][0]
         point = {"x": sum(quad[0::2]) / 4, "y": sum(quad[1::2]) / 4}

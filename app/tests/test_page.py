@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from .browser import Tab, chromium
 from .chat import numbers
 from .site import PASSWORD, Process, Site, Wire, wait_for
 
+WEB = Path(__file__).parent.parent / "src" / "aigo" / "web"
+EMPTY = "Boolean(document.querySelector('.welcome'))"
 ANSWER = "[...document.querySelectorAll('.turn.assistant')].at(-1)"
 ENDED = f"{ANSWER}?.getAttribute('aria-busy') === 'false'"
 WRITING = f"({ANSWER}?.innerText.match(/\\d+/g)?.length ?? 0) > 10"
@@ -45,7 +48,7 @@ def page(browser: Tab, url: str) -> Iterator[Tab]:
         browser.open(url)
         sign_in(browser)
     browser.open(f"{url}#/")
-    browser.until("document.querySelector('.welcome')")
+    browser.until(EMPTY)
     yield browser
     assert browser.errors == []
 
@@ -85,7 +88,7 @@ def test_someone_signs_in_asks_and_reads_with_the_keyboard_alone(browser: Tab, u
     browser.until("document.activeElement.id === 'prompt'")
     browser.until("document.querySelector('#live').textContent.includes('embedded scripted model')")
     browser.press("N", alt=True)
-    browser.until("document.querySelector('.welcome')")
+    browser.until(EMPTY)
     browser.press("ArrowDown", alt=True)
     browser.see(".turn.user", "Good morning")
     browser.press("F", alt=True)
@@ -93,8 +96,8 @@ def test_someone_signs_in_asks_and_reads_with_the_keyboard_alone(browser: Tab, u
     browser.run("document.activeElement.blur()")
     browser.reload()
     browser.see(".turn.user", "Good morning")
-    browser.run("document.activeElement.blur()")
-    browser.press("Tab")
+    browser.run("document.querySelector('#new').focus()")
+    browser.press("Tab", shift=True)
     assert browser.focused() == "skip"
     browser.press("Enter")
     assert browser.focused() == "prompt"
@@ -157,7 +160,9 @@ def test_a_message_whose_fate_is_unknown_is_delivered_once_after_a_reload(page: 
     page.until(ENDED)
     where = conversation_of(page)
     # As if the tab had been closed after the server took the message and before it could say so.
-    sent = ada.post(f"/api/v1/conversations/{where}/runs", json={"input": "second"}, headers={"Idempotency-Key": "k" * 32})
+    sent = ada.post(
+        f"/api/v1/conversations/{where}/runs", json={"input": "second"}, headers={"Idempotency-Key": "k" * 32}
+    )
     wait_for("the run ends", lambda: ada.get(f"/api/v1/runs/{sent.json()['id']}").json()["status"] == "completed")
     kept = json.dumps({where: {"text": "second", "key": "k" * 32}})
     page.run(f"sessionStorage.setItem('aigo.pending', {json.dumps(kept)})")
@@ -203,7 +208,7 @@ def test_markup_from_people_and_models_stays_text(page: Tab, url: str) -> None:
     page.requests.clear()
     for attack in ATTACKS:
         page.open(f"{url}#/")
-        page.until("document.querySelector('.welcome')")
+        page.until(EMPTY)
         say(page, attack)
         page.until(ENDED)
         page.see(".turn.user", attack)
@@ -217,9 +222,9 @@ def test_markup_from_people_and_models_stays_text(page: Tab, url: str) -> None:
 
 
 def test_the_browser_itself_refuses_markup_and_scripts_from_elsewhere(page: Tab) -> None:
-    assert page.run("(() => { try { document.body.innerHTML = '<b>x</b>' } catch (error) { return error.name } })()") == (
-        "TypeError"
-    )
+    assert page.run(
+        "(() => { try { document.body.innerHTML = '<b>x</b>' } catch (error) { return error.name } })()"
+    ) == ("TypeError")
     refused = "new Promise((yes) => addEventListener('securitypolicyviolation', (e) => yes(e.effectiveDirective)))"
     attempt = "const s = document.createElement('img'); s.src = 'http://elsewhere.invalid/x'; document.body.append(s)"
     assert page.run(f"(() => {{ const seen = {refused}; {attempt}; return seen }})()") == "img-src"
@@ -232,7 +237,7 @@ MARKDOWN = [
     ("# Big\n#### Small", "<h3>Big</h3><h6>Small</h6>"),
     ("**bold** *thin* ~~gone~~ `a*b*`", "<p><strong>bold</strong> <em>thin</em> <s>gone</s> <code>a*b*</code></p>"),
     ("snake_case_name and 2 * 3 * 4", "<p>snake_case_name and 2 * 3 * 4</p>"),
-    ("**中文**加粗，`代码`。", "<p><strong>中文</strong>加粗，<code>代码</code>。</p>"),
+    ("**中文**加粗`代码`。", "<p><strong>中文</strong>加粗<code>代码</code>。</p>"),
     ("- a\n- b\n  - c\n- d", "<ul><li>a</li><li>b<ul><li>c</li></ul></li><li>d</li></ul>"),
     ("3. x\n4. y", '<ol start="3"><li>x</li><li>y</li></ol>'),
     ("> quoted\n> more", "<blockquote><p>quoted<br>more</p></blockquote>"),
@@ -252,7 +257,9 @@ def test_markdown_becomes_the_right_elements(page: Tab) -> None:
 
 def test_markdown_draws_tables_code_and_links(page: Tab) -> None:
     text = "|a|b|\n|-|:-:|\n|1|x\\|y|\n\n```py\nprint('<b>')\n\n# no heading\n```\n\nsee https://docs.example/a_(b)."
-    page.run(f"import('/js/markdown.js').then((module) => window.drawn = module.markdown({json.dumps(text)})).then(() => 1)")
+    page.run(
+        f"import('/js/markdown.js').then((module) => window.drawn = module.markdown({json.dumps(text)})).then(() => 1)"
+    )
     cells = page.run("[...drawn.querySelectorAll('th, td')].map((cell) => cell.textContent)")
     assert cells == ["a", "b", "1", "x|y"]
     assert page.run("drawn.querySelector('pre').textContent") == "print('<b>')\n\n# no heading"
@@ -274,7 +281,15 @@ def test_a_text_that_comes_in_pieces_ends_up_as_the_whole_would(page: Tab) -> No
 
 
 def test_long_and_nested_texts_do_not_hold_up_the_page(page: Tab) -> None:
-    texts = ["**a " * 4000, "`" * 4000 + "a", "[" * 4000, "> " * 400 + "deep", "- " * 400 + "deep", "_a " * 4000, "|" * 4000]
+    texts = [
+        "**a " * 4000,
+        "`" * 4000 + "a",
+        "[" * 4000,
+        "> " * 400 + "deep",
+        "- " * 400 + "deep",
+        "_a " * 4000,
+        "|" * 4000,
+    ]
     slow = page.run(
         f"""import('/js/markdown.js').then(({{ markdown }}) => {json.dumps(texts)}.map((text) => {{
             const begun = performance.now();
@@ -306,13 +321,16 @@ def test_the_language_follows_the_browser_and_the_choice(browser: Tab, url: str,
 
 
 def test_both_languages_have_all_words_and_the_page_uses_no_other(page: Tab) -> None:
-    words = page.run(
-        "Promise.all(['en', 'zh'].map((tag) => import(`/js/lang/${tag}.js`))).then((all) => all.map((one) => one.default))"
+    english, chinese = (
+        page.run(f"import('/js/lang/{tag}.js').then((module) => module.default)") for tag in ("en", "zh")
     )
-    english, chinese = words
     assert english.keys() == chinese.keys()
-    placeholders = [{part.split("}")[0] for part in word.split("{")[1:]} for word in english.values()]
-    assert placeholders == [{part.split("}")[0] for part in word.split("{")[1:]} for word in chinese.values()]
+    for word in english:
+        assert re.findall(r"{\w+}", english[word]) == re.findall(r"{\w+}", chinese[word]), word
+    sources = "".join(path.read_text() for path in WEB.rglob("*.*") if path.parent.name != "lang")
+    used = set(re.findall(r"""\bt\("([^"]+)"|data-t(?:-[a-z]+)?="([^"]+)""", sources))
+    assert {one or other for one, other in used} <= english.keys()
+    assert [key for key in english if f'"{key}"' not in sources and f"`{key.split('.')[0]}." not in sources] == []
 
 
 def test_a_conversation_is_renamed_found_saved_and_deleted(page: Tab, worker: Process, tmp_path: Path) -> None:
@@ -336,7 +354,7 @@ def test_a_conversation_is_renamed_found_saved_and_deleted(page: Tab, worker: Pr
     page.see("#title", "Budget <2027>")
     page.click("button", "Delete the conversation")
     page.click("button", "Delete")
-    page.until("document.querySelector('.welcome')")
+    page.until(EMPTY)
     page.see("#none", "No conversation is called like that.")
     page.reload()
 
@@ -351,6 +369,7 @@ def test_a_key_is_made_shown_once_used_and_revoked(page: Tab, site: Site) -> Non
         program.headers["Authorization"] = f"Bearer {key}"
         assert program.get("/api/v1/conversations").status_code == 200
         page.click("button", "Close")
+        page.until("!document.querySelector('dialog')")
         page.see("#panel table", "nightly report")
         assert key not in page.run("document.documentElement.outerHTML")
         page.click("button", "Revoke the key nightly report")
@@ -364,7 +383,9 @@ def test_a_session_that_ended_elsewhere_leads_to_the_form_and_back_to_the_same_p
     page.until(ENDED)
     where = conversation_of(page)
     page.fill("textbox", "Your message", "half a thou")
-    site.sql("UPDATE sessions SET revoked_at = now()")
+    token = page.run("JSON.parse(sessionStorage['aigo.session']).access_token")
+    with site.client() as elsewhere:
+        assert elsewhere.post("/api/v1/auth/logout", headers={"Authorization": f"Bearer {token}"}).status_code == 204
     page.until("import('/js/api.js').then(({ get }) => get('/conversations')).then(() => false, () => true)")
     page.see("[role=alert]", "Your session has ended.")
     sign_in(page)
@@ -399,7 +420,17 @@ def test_everything_that_can_be_used_has_a_name(page: Tab) -> None:
         page.run(f"location.hash = {json.dumps(place)}" if place else "history.go(-2)")
         page.until("document.querySelector('#title').textContent")
         nodes = page.send("Accessibility.getFullAXTree")["nodes"]
-        roles = {"button", "link", "textbox", "searchbox", "combobox", "heading", "region", "navigation", "DisclosureTriangle"}
+        roles = {
+            "button",
+            "link",
+            "textbox",
+            "searchbox",
+            "combobox",
+            "heading",
+            "region",
+            "navigation",
+            "DisclosureTriangle",
+        }
         used = [node for node in nodes if not node["ignored"] and node["role"]["value"] in roles]
         assert len(used) > 10
         assert [node for node in used if not node.get("name", {}).get("value")] == []
@@ -439,11 +470,10 @@ def test_words_stand_out_from_what_is_behind_them(page: Tab, dark: bool) -> None
 
 
 def test_the_page_is_served_with_a_strict_policy_and_asked_for_anew(site: Site, server: Process) -> None:
-    web = Path(__file__).parent.parent / "src" / "aigo" / "web"
-    files = [path for path in web.rglob("*") if path.is_file()]
+    files = [path for path in WEB.rglob("*") if path.is_file()]
     assert len(files) > 15
     with site.client() as anyone:
-        for path in ("", *(str(file.relative_to(web)) for file in files)):
+        for path in ("", *(str(file.relative_to(WEB)) for file in files)):
             answer = anyone.get(f"/{path}")
             assert answer.status_code == 200, path
             policy = answer.headers["content-security-policy"]

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.staticfiles import StaticFiles
 
-from aigo import __version__, errors, openapi
+from aigo import __version__, errors
 from aigo.agent import AgentRunner
-from aigo.audit import routes as audit
-from aigo.auth import key_routes, mfa_routes, user_routes
 from aigo.auth import routes as auth
 from aigo.config import Settings
 from aigo.conversations import routes as conversations
 from aigo.health import routes as health
 from aigo.jobs import routes as jobs
 from aigo.obs.middleware import RequestMiddleware
+from aigo.page import Page
 from aigo.runs import routes as runs
 from aigo.runs import socket
 from aigo.runtime import Runtime
-
-WEB = Path(__file__).parent / "web"
 
 
 def build_app(settings: Settings) -> FastAPI:
@@ -52,8 +47,7 @@ def build_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(RequestMiddleware)
-    for module in (health, auth, mfa_routes, key_routes, user_routes, audit, conversations, runs, jobs, socket):
+    for module in (health, auth, conversations, runs, jobs, socket):
         app.include_router(module.router)
-    app.mount("/", StaticFiles(directory=WEB, html=True), name="web")
-    openapi.install(app)
+    app.mount("/", Page(), name="web")
     return app

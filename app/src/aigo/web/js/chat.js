@@ -106,8 +106,10 @@ function earlier(before) {
 async function goOn(messages) {
   const last = messages.at(-1);
   const waiting = pending.get(view.id);
+  const own = view;
   if (last?.role === "user" && last.run?.status === "running") await watch(last.run_id, answer());
-  else if (waiting) await deliver(waiting.text, waiting.key);
+  if (own.signal.aborted) return;
+  if (waiting) await deliver(waiting.text, waiting.key, new Set(messages.map((message) => message.run_id)));
   else if (last?.run?.error?.retryable) offerRetry(messages.findLast((message) => message.role === "user")?.content);
 }
 
@@ -149,8 +151,8 @@ export async function send(text) {
   }
 }
 
-/** Hand a message over, once however often it is tried, and follow the answer. */
-async function deliver(text, key) {
+/** Hand a message over, once however often it is tried, and follow the answer. The `known` runs are shown already. */
+async function deliver(text, key, known) {
   const own = view;
   const question = new Turn("user");
   question.say(text);
@@ -164,7 +166,10 @@ async function deliver(text, key) {
     pending.set(own.id, undefined);
     if (own.signal.aborted) return;
     banner("");
-    await watch(run.id, turn);
+    if (known?.has(run.id)) {
+      for (const node of [question.node, turn.node]) node.remove();
+      setRunning(null);
+    } else await watch(run.id, turn);
   } catch (error) {
     if (own.signal.aborted) return;
     banner("");

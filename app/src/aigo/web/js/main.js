@@ -49,7 +49,7 @@ async function moved() {
   if (place) {
     find("#title").focus();
     announce(place.title());
-  } else if (matchMedia("(hover: hover)").matches) find("#prompt").focus();
+  } else if (!matchMedia("(pointer: coarse)").matches) find("#prompt").focus();
 }
 
 function drawPlaces(current) {

@@ -96,7 +96,7 @@ const DRAW = {
     );
   },
   table: ([head, delimiters, ...rows]) => {
-    const sides = cells(delimiters).map((cell) => (cell.endsWith(":") ? (cell.startsWith(":") ? "middle" : "end") : null));
+    const sides = cells(delimiters).map((cell) => (cell.endsWith(":") ? (cell.startsWith(":") ? "to-middle" : "to-end") : null));
     const row = (name, line) =>
       el("tr", {}, ...sides.map((side, at) => el(name, { class: side }, inline(cells(line)[at] ?? ""))));
     const table = el(
