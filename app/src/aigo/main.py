@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from aigo import __version__, errors
+from aigo import __version__, errors, openapi
 from aigo.agent import AgentRunner
+from aigo.audit import routes as audit
+from aigo.auth import key_routes, mfa_routes, user_routes
 from aigo.auth import routes as auth
 from aigo.config import Settings
 from aigo.conversations import routes as conversations
@@ -47,7 +49,8 @@ def build_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(RequestMiddleware)
-    for module in (health, auth, conversations, runs, jobs, socket):
+    for module in (health, auth, mfa_routes, key_routes, user_routes, audit, conversations, runs, jobs, socket):
         app.include_router(module.router)
     app.mount("/", Page(), name="web")
+    openapi.install(app)
     return app

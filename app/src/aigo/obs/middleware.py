@@ -59,7 +59,8 @@ class RequestMiddleware:
         headers = dict(scope["headers"])
         identifier = request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         reset(request_id=identifier)
-        extra = [(b"x-request-id", identifier.encode()), *_SECURITY]
+        # Whoever handles the request may add headers, for example how much of a limit is left.
+        scope["aigo.headers"] = extra = [(b"x-request-id", identifier.encode()), *_SECURITY]
         status, first_byte, size = 0, 0.0, 0
 
         async def limited() -> Any:
