@@ -20,10 +20,11 @@ def migrate(
     """Bring the database's schema up to date; a second migrator waits for the first."""
     from aigo.db import migrate as migrations
 
-    settings = load_settings().database
+    settings = load_settings()
+    database, dimensions = settings.database, settings.documents.embedder.dimensions
     if check:
-        pending = migrations.check(settings)
+        pending = migrations.check(database, dimensions)
         show({"pending": pending.names})
         raise typer.Exit(PENDING if pending else 0)
-    applied = migrations.migrate(settings)
+    applied = migrations.migrate(database, dimensions)
     show({"changed": bool(applied), "applied": applied.names})

@@ -16,7 +16,7 @@ from psycopg import Connection, sql
 from sqlalchemy import create_engine, pool
 
 from aigo.config.schema import Database
-from aigo.db import queue_schema
+from aigo.db import queue_schema, vector_index
 from aigo.db.pool import SCHEMA, connection_string
 
 # Any number will do as long as every migrator uses the same one.
@@ -26,19 +26,20 @@ _LOCK_SECONDS = 300
 
 @dataclass(frozen=True)
 class Pending:
-    """What a database lacks: the application's revisions, the queue's scripts, the schema and its grants."""
+    """What a database lacks: the application's revisions, the queue's scripts, the schema, its grants, the index."""
 
     schema: bool
     revisions: list[str]
     queue: list[str]
+    vectors: list[str]
 
     def __bool__(self) -> bool:
-        return self.schema or bool(self.revisions or self.queue)
+        return self.schema or bool(self.revisions or self.queue or self.vectors)
 
     @property
     def names(self) -> list[str]:
         """The names of all that is pending, in the order in which it is applied."""
-        return (["schema"] if self.schema else []) + self.revisions + self.queue
+        return (["schema"] if self.schema else []) + self.revisions + self.queue + self.vectors
 
 
 def head_revision() -> str | None:
@@ -46,23 +47,25 @@ def head_revision() -> str | None:
     return ScriptDirectory.from_config(_alembic(None)).get_current_head()
 
 
-def check(settings: Database) -> Pending:
-    """Say what is pending, changing nothing."""
+def check(settings: Database, dimensions: int | None = None) -> Pending:
+    """Say what is pending, changing nothing. ``dimensions`` are those of the embedder whose index is to be there."""
     with psycopg.connect(connection_string(settings, migration=True), autocommit=True) as connection:
-        return _pending(connection, settings)
+        return _pending(connection, settings, dimensions)
 
 
-def migrate(settings: Database) -> Pending:
+def migrate(settings: Database, dimensions: int | None = None) -> Pending:
     """Apply all that is pending and return what it was. A second migrator waits for the first."""
     with psycopg.connect(connection_string(settings, migration=True), autocommit=True) as connection:
         _lock(connection)
         try:
-            pending = _pending(connection, settings)
+            pending = _pending(connection, settings, dimensions)
             if pending.schema:
                 _prepare_schema(connection, settings)
             if pending.revisions:
                 _upgrade(connection)
             queue_schema.apply(connection, pending.queue)
+            if dimensions and pending.vectors:
+                vector_index.apply(connection, pending.vectors, dimensions)
             return pending
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
@@ -79,18 +82,19 @@ def _lock(connection: Connection[Any]) -> None:
     connection.execute("SET lock_timeout = '10s'")
 
 
-def _pending(connection: Connection[Any], settings: Database) -> Pending:
+def _pending(connection: Connection[Any], settings: Database, dimensions: int | None) -> Pending:
     exists = _scalar(connection, "SELECT to_regnamespace(%s) IS NOT NULL", [SCHEMA])
     scripts = ScriptDirectory.from_config(_alembic(None))
     ordered = [script.revision for script in reversed(list(scripts.walk_revisions()))]
+    vectors = vector_index.pending(connection, dimensions) if dimensions else []
     if not exists:
-        return Pending(True, ordered, ["queue-schema"])
+        return Pending(True, ordered, ["queue-schema"], vectors)
     has_table = _scalar(connection, "SELECT to_regclass(%s) IS NOT NULL", [f"{SCHEMA}.alembic_version"])
     current = _scalar(connection, "SELECT max(version_num) FROM alembic_version") if has_table else None
     if current is not None and current not in ordered:
         raise RuntimeError(f"the database is at revision {current}, unknown to this release: deploy a newer one")
     revisions = ordered[ordered.index(current) + 1 :] if current else ordered
-    return Pending(not _granted(connection, settings), revisions, queue_schema.pending(connection))
+    return Pending(not _granted(connection, settings), revisions, queue_schema.pending(connection), vectors)
 
 
 def _granted(connection: Connection[Any], settings: Database) -> bool:

@@ -1,0 +1,1 @@
+"""Users' documents: uploaded, sealed, cut into passages, found again and cited."""
