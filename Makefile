@@ -2,7 +2,7 @@
 NAME ?= demo
 BIN := .venv/bin
 PROOFS := certificate config_set nftables_ruleset app_release
-PYTHON_SOURCES := lab plugins tests/unit tests/preflight molecule roles/model/files
+PYTHON_SOURCES := plugins tests/unit tests/preflight roles/model/files
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-down test lint sanity unit preflight app-test proofs artefact molecule bench lock changelog
@@ -39,6 +39,7 @@ lint: .venv/complete .venv-app/complete  ## ruff, mypy, yamllint, ansible-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(PYTHON_SOURCES)
+	cd lab && ../$(BIN)/mypy --config-file ../pyproject.toml .
 	cd app && ../.venv-app/bin/mypy
 	$(BIN)/yamllint --strict .
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/ansible-lint
@@ -71,4 +72,4 @@ lock: .venv/complete  ## Renew the locks of the control node
 	$(BIN)/uv pip compile --quiet --no-header --universal --python-version 3.11 --generate-hashes --upgrade requirements/dev.in -o requirements/dev.txt
 
 changelog: .venv/complete  ## Write CHANGELOG.md from changelogs/fragments for the version in galaxy.yml
-	$(BIN)/antsibull-changelog release
+	cd .ansible/collections/ansible_collections/aigo/onprem && PATH=$(CURDIR)/$(BIN):$$PATH antsibull-changelog release

@@ -35,7 +35,7 @@ class Run:
 
     def role(self, name: str) -> float:
         """Seconds that a role, or a play of that name, took."""
-        return sum(row["seconds"] for row in self.summary["roles"] if row["role"] == name)
+        return float(sum(row["seconds"] for row in self.summary["roles"] if row["role"] == name))
 
 
 def deploy(inventory: Path) -> Run:

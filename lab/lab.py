@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LABS = ROOT / ".lab"
 SUBNETS = ipaddress.ip_network("10.213.0.0/16")
 FIRST_PORT = 8443
+VIRTUAL = 200  # the host part of a lab's virtual address
 DOMAIN = "aigo.localhost"  # browsers and curl resolve *.localhost to this machine by themselves
 
 # What systemd needs to run as it does on a machine. --privileged is not among it: the hosts hold no more than this.
@@ -148,6 +149,10 @@ def write_inventory(lab: str, layout: str | None, addresses: dict[str, str], por
     }
     if layout:
         variables |= {"aigo_domain": DOMAIN, "aigo_public_url": f"https://{DOMAIN}:{port}"}
+    if layout and layout != "single":
+        # All hosts share one machine, and the layout's virtual address belongs to documentation.
+        network = ipaddress.ip_network(f"{next(iter(addresses.values()))}/24", strict=False)
+        variables |= {"aigo_allow_undersized": True, "aigo_virtual_address": str(network[VIRTUAL])}
     hosts = {host: {"ansible_host": address, **variables} for host, address in addresses.items()}
     content: dict[str, Any] = {"hosts": hosts}
     if model:

@@ -1,9 +1,10 @@
-"""Run a command with a real PostgreSQL and a real Redis for the time that it takes.
+"""Run a command with a real PostgreSQL, a real Redis and a real LDAP directory for the time that it takes.
 
     lab/services.py .venv-app/bin/pytest app/tests
 
-The servers run in a lab host of their own (Debian's PostgreSQL 17 with pgvector, Redis 8). The command finds them in
-AIGO_TEST_DATABASE_URL and AIGO_TEST_REDIS_URL.
+The servers run in a lab host of their own (Debian's PostgreSQL 17 with pgvector, Redis 8, OpenLDAP). The command finds
+them in AIGO_TEST_DATABASE_URL, AIGO_TEST_REDIS_URL and AIGO_TEST_LDAP_URL (with the manager's name and password),
+and the authority of the directory's certificate in the file AIGO_TEST_LDAP_CA.
 """
 
 from __future__ import annotations
@@ -20,6 +21,21 @@ import engine
 import lab
 
 HOST = "services"
+# An empty directory, in the form of slapd.conf; its certificate is its own authority.
+SLAPD = """
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+TLSCertificateFile /etc/ldap/lab.pem
+TLSCertificateKeyFile /etc/ldap/lab.key
+database mdb
+directory /var/lib/ldap-lab
+suffix "dc=aigo,dc=test"
+rootdn "cn=manager,dc=aigo,dc=test"
+rootpw {password}
+"""
 
 
 def start(name: str) -> dict[str, str]:
@@ -40,7 +56,19 @@ def start(name: str) -> dict[str, str]:
     )
     inside("systemctl restart postgresql@17-main", "")
     inside("redis-cli", f'CONFIG SET requirepass {password}\nAUTH {password}\nCONFIG SET bind "*"\n')
+    certificate = (
+        "umask 077; mkdir -p /var/lib/ldap-lab; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1"
+        " -nodes -days 2 -subj /CN=directory -keyout /etc/ldap/lab.key -out /etc/ldap/lab.pem"
+        f" -addext subjectAltName=IP:{address}"
+    )
+    inside(f"{certificate} 2>&1", "")
+    inside("umask 077; cat > /etc/ldap/lab.conf", SLAPD.format(password=password))
+    inside("slapd -f /etc/ldap/lab.conf -h 'ldap:/// ldaps:///'", "")
+    authority = inventory / "directory.pem"
+    authority.write_text(lab.docker("exec", container, "cat", "/etc/ldap/lab.pem"))
     return {
+        "AIGO_TEST_LDAP_URL": f"ldap://cn=manager,dc=aigo,dc=test:{password}@{address}:389",
+        "AIGO_TEST_LDAP_CA": str(authority),
         "AIGO_TEST_DATABASE_URL": f"postgresql://test:{password}@{address}:5432/postgres",
         "AIGO_TEST_REDIS_URL": f"redis://:{password}@{address}:6379",
     }

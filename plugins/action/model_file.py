@@ -17,7 +17,7 @@ from ansible_collections.aigo.onprem.plugins.module_utils._model_file import Mod
 _MODULE = "aigo.onprem.model_file"
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
     """The action ``aigo.onprem.model_file``."""
 
     TRANSFERS_FILES = True

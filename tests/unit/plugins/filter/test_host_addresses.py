@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible.errors import AnsibleFilterError
 
@@ -22,11 +24,11 @@ FACTS = {"ansible_facts": {"default_ipv4": {"address": "198.51.100.7"}}}
         ({"ansible_facts": {"default_ipv6": {"address": "2001:db8::2"}}}, "2001:db8::2"),
     ],
 )
-def test_the_address_others_can_reach_is_found(variables, address):
+def test_the_address_others_can_reach_is_found(variables: dict[str, Any], address: str) -> None:
     assert host_addresses(["node"], {"node": variables}) == {"node": address}
 
 
-def test_a_name_that_is_an_address_will_do():
+def test_a_name_that_is_an_address_will_do() -> None:
     assert host_addresses(["192.0.2.3"], {"192.0.2.3": {}}) == {"192.0.2.3": "192.0.2.3"}
 
 
@@ -39,7 +41,7 @@ def test_a_name_that_is_an_address_will_do():
         ({}, ["node", "set aigo_address"]),
     ],
 )
-def test_an_address_that_cannot_be_used_is_named_with_its_mend(variables, words):
+def test_an_address_that_cannot_be_used_is_named_with_its_mend(variables: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         host_addresses(["node"], {"node": variables})
     assert all(word in str(caught.value) for word in words)
