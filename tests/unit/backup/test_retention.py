@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from aigo_backup.retention import Backup, due, expired, keep
+from aigo_backup.retention import Backup, due, expired, fulls_with_log, keep
 from aigo_backup.settings import Retention
 
 POLICY = Retention(daily=7, weekly=4, monthly=6)
@@ -79,3 +79,13 @@ def test_dependants_are_removed_before_what_they_depend_on() -> None:
     chain = [Backup("F", "full", START), Backup("D", "diff", START + timedelta(days=1), ("F",))]
     newer = [Backup(str(day), "full", START + timedelta(days=300 + day)) for day in range(8)]
     assert expired([*chain, *newer], Retention(1, 1, 1), START + timedelta(days=308))[-2:] == ["D", "F"]
+
+
+def test_the_log_reaches_back_over_the_weeks_however_many_full_backups_a_day_has_seen() -> None:
+    weekly = [Backup(str(week), "full", START + timedelta(weeks=week)) for week in range(12)]
+    now = START + timedelta(weeks=11, days=1)
+    extra = [Backup(f"extra{hour}", "full", now - timedelta(hours=hour)) for hour in range(1, 6)]
+    for fulls in (weekly, weekly + extra):
+        ordered = sorted(fulls, key=lambda item: item.stop)
+        oldest = ordered[-fulls_with_log(fulls, POLICY, now)]
+        assert oldest.stop <= now - timedelta(weeks=POLICY.weekly) < oldest.stop + timedelta(weeks=1)

@@ -155,8 +155,12 @@ class PgBackRest:
 
     def expire(self, key: int, policy: Retention) -> list[str]:
         """Remove backups and log that are no longer promised; the log reaches back as far as the latest weeks."""
-        gone = retention.expired(self.repository(key).backups, policy, datetime.now(UTC))
+        now = datetime.now(UTC)
+        backups = self.repository(key).backups
+        gone = retention.expired(backups, policy, now)
+        left = [item for item in backups if item.label not in gone]
+        log = f"--repo{key}-retention-archive={retention.fulls_with_log(left, policy, now)}"
         for label in gone:
-            self.call("expire", f"--repo={key}", f"--set={label}", what=f"removing backup {label}")
-        self.call("expire", f"--repo={key}", what="removing log that no backup needs")
+            self.call("expire", f"--repo={key}", f"--set={label}", log, what=f"removing backup {label}")
+        self.call("expire", f"--repo={key}", log, what="removing log that no backup needs")
         return gone

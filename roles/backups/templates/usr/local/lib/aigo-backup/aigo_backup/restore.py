@@ -54,6 +54,7 @@ def prepare(database: Database, text: str, repository: int) -> dict[str, Any]:
         scratch.forget_recovery()
         scratch.stop()
         scratch.checksums()
+        scratch.log.unlink()
     found |= {"backup": backup.label, "target": text, "flushed": flushed, "seconds": round(time.time() - started, 1)}
     write(_marker(database), json.dumps(found))
     return found

@@ -64,6 +64,15 @@ def expired(backups: Sequence[Backup], policy: Retention, now: datetime) -> list
     ]
 
 
+def fulls_with_log(backups: Sequence[Backup], policy: Retention, now: datetime) -> int:
+    """How many of the newest full backups keep the log that follows them: those of the weeks, and the one before.
+
+    A fixed number would let a few extra full backups on one day cut the weeks off.
+    """
+    since = now - timedelta(weeks=policy.weekly)
+    return sum(backup.full and backup.stop >= since for backup in backups) + 1
+
+
 def due(backups: Sequence[Backup], now: datetime) -> str:
     """The kind of the next scheduled backup: a full one each week, what differs from it on the other days."""
     newest = max((backup.stop for backup in backups if backup.full and not backup.error), default=None)

@@ -21,6 +21,7 @@ from aigo_backup.retention import Backup
 from aigo_backup.shell import run, tail
 
 SOCKET = Path("/run/aigo-backup-scratch")
+_SPOOL = Path("/var/spool/pgbackrest/scratch")
 _TIMEOUT = 6 * 3600
 # Left by the restore in postgresql.auto.conf; a later standby would stop at the same target again.
 _RECOVERY = (
@@ -138,7 +139,9 @@ class Scratch:
             )
         self._newest_segment = known.newest_segment if target.kind == "latest" else None
         self.tool.call(
-            "restore", f"--repo={repository}", f"--pg1-path={self.directory}", *target.options(backup),
+            # A restore empties its spool: the common one holds the acknowledgements that archiving waits for.
+            "restore", f"--spool-path={_SPOOL}",
+            f"--repo={repository}", f"--pg1-path={self.directory}", *target.options(backup),
             what=f"restoring backup {backup.label} from repository {repository}",
         )  # fmt: skip
         return backup
