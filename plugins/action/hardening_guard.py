@@ -28,9 +28,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
         super().run(tmp, task_vars)
         args = {key: value for key, value in self._task.args.items() if key != "proven"}
         result = self._call(args, task_vars)
-        if result.get("failed") or not result.get("proof_needed"):
-            return result
-        return self._prove({**args, "proven": True}, task_vars)
+        # A failure that the module did not make: root cannot even be had on the session from before the changes.
+        no_root = bool(result.get("failed")) and "sign_in_guard" not in result
+        if args.get("state") == "confirmed" and (no_root or result.get("proof_needed")):
+            return self._prove({**args, "proven": True}, task_vars)
+        return result
 
     def _prove(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Try until well after the timer: past it, the host says itself that it took its former files back."""
@@ -40,7 +42,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
                 self._connection.reset()
                 self._connection._shell.tmpdir = None
                 result = self._call(args, task_vars)
-                # A result that the module did not make: the session was opened, but root could not be had.
                 if not result.get("failed") or "sign_in_guard" in result:
                     return result
                 reason = str(result.get("module_stderr") or result.get("msg"))

@@ -78,6 +78,17 @@ def test_a_session_without_root_is_no_proof(controller: Controller) -> None:
     assert controller.events == ["confirmed", *["reset", "prove"] * 3]
 
 
+def test_root_that_is_lost_on_the_old_session_waits_for_the_timer(controller: Controller) -> None:
+    taken_back = {"failed": True, "msg": "taken back", "sign_in_guard": True}
+    assert controller.run(NO_ROOT, NO_ROOT, taken_back)["msg"] == "taken back"
+    assert controller.events == ["confirmed", *["reset", "prove"] * 2]
+
+
+def test_arming_that_fails_is_not_tried_again(controller: Controller) -> None:
+    assert controller.run(NO_ROOT, state="armed")["failed"] is True
+    assert controller.events == ["armed"]
+
+
 def test_a_host_that_never_answers_again_is_told(controller: Controller) -> None:
     with pytest.raises(AnsibleActionFail, match="from its console"):
         controller.run(CHANGED, AnsibleConnectionFailure("refused"), timeout=30)
