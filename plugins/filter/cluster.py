@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.aigo.onprem.plugins.module_utils import _cluster
+from ansible_collections.aigo.onprem.plugins.module_utils import _cluster, _cluster_drill
 
 FACT = "cluster_seen"
 
@@ -29,6 +29,11 @@ def cluster_running(hosts: Sequence[str], hostvars: Mapping[str, Any], kind: str
     return _cluster.running(hosts, _seen(hosts, hostvars), kind)
 
 
+def cluster_fresh(hosts: Sequence[str], hostvars: Mapping[str, Any], kind: str) -> bool:
+    """Whether every one of `hosts` was looked at and none has the service."""
+    return _cluster.fresh(hosts, _seen(hosts, hostvars), kind)
+
+
 def cluster_removal(host: str, hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> list[str]:
     """Reasons why `host` may not leave the site."""
     return _cluster.check_removal(host, groups, _seen(groups["all"], hostvars))
@@ -39,6 +44,12 @@ def cluster_table(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> list[str
     return _cluster.table(hosts, _seen(hosts, hostvars))
 
 
+def cluster_drill_report(rounds: Sequence[Mapping[str, Any]], site: str, moment: str) -> dict[str, Any]:
+    """The report of a drill: `data` for programs, `text` for people."""
+    data = {"site": site, "at": moment, "faults": _cluster_drill.summarise(rounds), "rounds": list(rounds)}
+    return {"data": data, "text": _cluster_drill.markdown(site, moment, rounds)}
+
+
 class FilterModule:
     """Offer the filters to Ansible."""
 
@@ -47,6 +58,8 @@ class FilterModule:
         return {
             "cluster_order": cluster_order,
             "cluster_running": cluster_running,
+            "cluster_fresh": cluster_fresh,
             "cluster_removal": cluster_removal,
             "cluster_table": cluster_table,
+            "cluster_drill_report": cluster_drill_report,
         }

@@ -47,6 +47,11 @@ def running(hosts: Sequence[str], seen: Mapping[str, Mapping[str, Any]], kind: s
     )
 
 
+def fresh(hosts: Sequence[str], seen: Mapping[str, Mapping[str, Any]], kind: str) -> bool:
+    """Whether every one of `hosts` was looked at and none has the service: nobody can be disturbed."""
+    return all(host in seen and place(seen[host], kind) == "none" for host in hosts)
+
+
 def check_removal(host: str, groups: Mapping[str, Sequence[str]], seen: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Reasons why `host` may not leave; an empty list when it may. `groups` are the inventory's."""
     reasons = []

@@ -47,6 +47,12 @@ def test_a_host_that_was_not_asked_serves_nothing() -> None:
     assert cluster.running(NODES, {}, "etcd") == []
 
 
+def test_a_group_is_fresh_only_when_all_were_seen_and_none_has_the_service() -> None:
+    assert cluster.fresh(NODES, seen("app", "none", "none", "none"), "app")
+    assert not cluster.fresh(NODES, seen("app", "none", "none"), "app")
+    assert not cluster.fresh(NODES, seen("app", "none", "down", "none"), "app")
+
+
 def test_a_node_of_three_may_not_leave_without_a_replacement() -> None:
     reasons = cluster.check_removal("node3", ALL, site())
     assert [reason.split(":")[0] for reason in reasons] == ["etcd", "redis"]
