@@ -115,6 +115,7 @@ KeyHolder = Annotated[User, Security(_user, scopes=[Permission.KEYS])]
 UserReader = Annotated[User, Security(_user, scopes=[Permission.USERS_READ])]
 UserWriter = Annotated[User, Security(_user, scopes=[Permission.USERS_WRITE])]
 Auditor = Annotated[User, Security(_user, scopes=[Permission.AUDIT_READ])]
+SystemReader = Annotated[User, Security(_user, scopes=[Permission.SYSTEM_READ])]
 
 
 def in_person(user: User) -> User:

@@ -18,12 +18,13 @@ class Permission(StrEnum):
     USERS_READ = "users.read"
     USERS_WRITE = "users.write"
     AUDIT_READ = "audit.read"
+    SYSTEM_READ = "system.read"  # what the service stands on
 
 
 _OWN = frozenset({Permission.ACCOUNT, Permission.KEYS})
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     "user": _OWN | {Permission.CHAT},
-    "auditor": _OWN | {Permission.USERS_READ, Permission.AUDIT_READ},
+    "auditor": _OWN | {Permission.USERS_READ, Permission.AUDIT_READ, Permission.SYSTEM_READ},
     "admin": frozenset(Permission),
 }
 

@@ -12,7 +12,7 @@ from psycopg_pool import PoolTimeout
 from pydantic import BaseModel
 
 from aigo import __version__
-from aigo.deps import Running
+from aigo.deps import Running, SystemReader
 from aigo.obs import metrics
 from aigo.runtime import Runtime
 
@@ -53,6 +53,28 @@ async def health() -> Health:
 @router.get("/ready", responses={503: {"model": Readiness}})
 async def ready(runtime: Running, response: Response) -> Readiness:
     """Say whether requests can be served, and what is missing."""
+    readiness = await _readiness(runtime)
+    if readiness.status == "unavailable":
+        response.status_code = 503
+        response.headers["Retry-After"] = "2"
+    response.headers["Cache-Control"] = "no-store"
+    return readiness
+
+
+@router.get("/api/v1/system")
+async def system(user: SystemReader, runtime: Running, response: Response) -> Readiness:
+    """Say the same to people: a proxy in front keeps ``/ready`` for machines inside."""
+    response.headers["Cache-Control"] = "no-store"
+    return await _readiness(runtime)
+
+
+@router.get("/metrics", response_class=Response)
+async def prometheus() -> Response:
+    """Return the metrics of all processes of this service."""
+    return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _readiness(runtime: Runtime) -> Readiness:
     database, redis = await asyncio.gather(_database(runtime), _redis(runtime))
     checks = {"database": database, "redis": redis, "models": _models(runtime)}
     for name in ("database", "redis"):
@@ -62,16 +84,7 @@ async def ready(runtime: Running, response: Response) -> Readiness:
         status = "degraded"
     if database.status == "away":
         status = "unavailable"
-        response.status_code = 503
-        response.headers["Retry-After"] = "2"
-    response.headers["Cache-Control"] = "no-store"
     return Readiness(status=status, version=__version__, draining=runtime.draining.is_set(), checks=checks)
-
-
-@router.get("/metrics", response_class=Response)
-async def prometheus() -> Response:
-    """Return the metrics of all processes of this service."""
-    return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def _database(runtime: Runtime) -> Check:
