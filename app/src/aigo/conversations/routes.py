@@ -45,6 +45,7 @@ class MessageRun(BaseModel):
     error: dict[str, Any] | None
     model: str | None
     tool_calls: int | None
+    sources: list[dict[str, Any]] | None
 
 
 class Message(BaseModel):

@@ -53,7 +53,7 @@ class Conversations:
         rows = await self._db.all(
             "SELECT m.id, m.run_id, m.role, m.content, m.created_at, CASE WHEN r.id IS NOT NULL THEN"
             " jsonb_build_object('status', r.status, 'error', r.error, 'model', r.model,"
-            " 'tool_calls', (r.usage->>'tool_calls')::integer) END AS run"
+            " 'tool_calls', (r.usage->>'tool_calls')::integer, 'sources', r.sources) END AS run"
             " FROM messages m LEFT JOIN runs r ON r.id = m.run_id WHERE m.conversation_id = %(conversation)s"
             " AND (%(before)s::uuid IS NULL OR m.id < %(before)s) ORDER BY m.id DESC LIMIT %(limit)s",
             {"conversation": conversation_id, "before": before, "limit": limit},
