@@ -8,7 +8,7 @@ const RETRIED = new Set([429, 502, 503, 504]);
 export class Problem extends Error {
   constructor(status, { code = "", detail = "", title = "" }, retryAfter) {
     super(detail || title || `HTTP ${status}`);
-    Object.assign(this, { status, code: code || { 429: "too_many", 0: "offline" }[status] || "", retryAfter });
+    Object.assign(this, { status, code: code || { 429: "too_many_requests", 413: "too_large", 0: "offline" }[status] || "", retryAfter });
   }
   /** Whether the same request may well succeed a little later. */
   get passing() {
@@ -48,6 +48,9 @@ function renew() {
   })().finally(() => (renewing = null));
   return renewing;
 }
+
+/** Get a new token although the old one is good: what the user may do has changed. */
+export const renewed = () => renew();
 
 /** Send a request; :throws Problem: for every answer that isn't a success. */
 export async function request(method, path, options = {}) {

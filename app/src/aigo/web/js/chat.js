@@ -109,7 +109,7 @@ async function goOn(messages) {
   const own = view;
   if (last?.role === "user" && last.run?.status === "running") await watch(last.run_id, answer());
   if (own.signal.aborted) return;
-  if (waiting) await deliver(waiting.text, waiting.key, new Set(messages.map((message) => message.run_id)));
+  if (waiting) await deliver(waiting, new Set(messages.map((message) => message.run_id)));
   else if (last?.run?.error?.retryable) offerRetry(messages.findLast((message) => message.role === "user")?.content);
 }
 
@@ -144,7 +144,8 @@ export async function send(text) {
     }
     prompt().value = "";
     sessionStorage.removeItem(draft(own.id));
-    await deliver(text, unique());
+    const strategy = find("#plan").ariaPressed === "true" ? "plan" : null;
+    await deliver({ text, key: unique(), strategy });
   } catch (error) {
     banner(explain(error));
     setRunning(null);
@@ -152,17 +153,19 @@ export async function send(text) {
 }
 
 /** Hand a message over, once however often it is tried, and follow the answer. The `known` runs are shown already. */
-async function deliver(text, key, known) {
+async function deliver(message, known) {
+  const { text, key, strategy } = message;
   const own = view;
   const question = new Turn("user");
   question.say(text);
   add(question);
   const turn = answer();
   setRunning("");
-  pending.set(own.id, { text, key });
+  pending.set(own.id, message);
   try {
     const headers = { "Idempotency-Key": key };
-    const run = await persist(() => post(`/conversations/${own.id}/runs`, { input: text }, { headers }), notSent);
+    const body = { input: text, strategy };
+    const run = await persist(() => post(`/conversations/${own.id}/runs`, body, { headers }), notSent);
     pending.set(own.id, undefined);
     if (own.signal.aborted) return;
     banner("");
@@ -177,7 +180,7 @@ async function deliver(text, key, known) {
     if (error instanceof Problem && error.status === 401) return;
     const again = () => {
       for (const node of [question.node, turn.node]) node.remove();
-      return deliver(text, key);
+      return deliver(message);
     };
     const passing = error instanceof Problem && error.passing;
     if (!passing) pending.set(own.id, undefined);
@@ -299,6 +302,9 @@ export function start() {
   });
   prompt().addEventListener("input", () => sessionStorage.setItem(draft(view.id), prompt().value));
   find("#stop").addEventListener("click", stop);
+  find("#plan").addEventListener("click", ({ currentTarget }) => {
+    currentTarget.ariaPressed = String(currentTarget.ariaPressed !== "true");
+  });
   find("#latest").addEventListener("click", () => scroll(true));
   log().addEventListener("scroll", () => {
     atEnd = log().scrollHeight - log().scrollTop - log().clientHeight < NEAR_END;

@@ -7,6 +7,9 @@ let counter = 0;
 /** Make a labelled field; `options` makes it a choice. */
 export function field({ name, label, options, hint, ...attributes }) {
   const id = `field-${counter++}`;
+  if (attributes.type === "checkbox") {
+    return el("label", { class: "check" }, el("input", { name, value: "yes", ...attributes }), el("span", { text: label }));
+  }
   const control = options
     ? el("select", { id, name }, ...options.map(([value, words]) =>
         el("option", { value, selected: value === attributes.value, text: words })))
@@ -23,7 +26,7 @@ export function field({ name, label, options, hint, ...attributes }) {
  * Ask for something. `action` gets the fields' values; while it fails, the dialog stays and says why.
  * Resolves to what the action returned, or undefined when the dialog was closed.
  */
-export function ask({ title, text, fields = [], confirm, danger = false, action }) {
+export function ask({ title, text, link, fields = [], confirm, danger = false, action }) {
   return new Promise((resolve) => {
     let result;
     const error = el("p", { class: "error", role: "alert" });
@@ -34,6 +37,7 @@ export function ask({ title, text, fields = [], confirm, danger = false, action 
         "form", { method: "dialog" },
         el("h2", { id: "dialog-title", text: title }),
         text ? el("p", { text }) : null,
+        link ? el("p", {}, el("a", link)) : null,
         ...fields.map(field),
         error,
         el("div", { class: "row end" }, button(null, t("cancel"), () => dialog.close()), sure),
@@ -58,7 +62,7 @@ export function ask({ title, text, fields = [], confirm, danger = false, action 
     });
     document.body.append(dialog);
     dialog.showModal();
-    find("input", dialog)?.select?.();
+    find("input:not([type=checkbox])", dialog)?.select();
   });
 }
 

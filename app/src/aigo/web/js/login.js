@@ -6,11 +6,31 @@ import { session } from "./session.js";
 
 /** Show the form; `why` says what brought the user here. */
 export function showLogin(why) {
+  askForCode(false);
+  void offerOthers();
   find("#app").hidden = true;
   find("#login").hidden = false;
   document.title = `${t("sign_in")} · aigo`;
   find("#login-error").textContent = why ? t(why) : "";
   find("#login [name=name]").focus();
+}
+
+/** Show the field for the code of a second factor, or put it away. */
+function askForCode(yes) {
+  const code = find("#login-code");
+  find("#login-second").hidden = !yes;
+  code.required = yes;
+  code.value = "";
+  if (yes) code.focus();
+}
+
+/** Offer the other ways to sign in; without an answer there is the form. */
+async function offerOthers() {
+  const place = find("#login-others");
+  const methods = await get("/auth/methods").catch(() => []);
+  const others = methods.filter(({ kind }) => kind === "oidc");
+  place.replaceChildren(...others.map(({ label, url }) => el("a", { class: "button", href: url, text: label })));
+  place.hidden = !others.length;
 }
 
 export function start(entered) {
@@ -22,14 +42,22 @@ export function start(entered) {
     error.textContent = "";
     submit.disabled = true;
     try {
-      const { name, password } = form.elements;
-      const tokens = await post("/auth/login", { name: name.value, password: password.value });
+      const { name, password, code } = form.elements;
+      const credentials = { name: name.value, password: password.value, code: code.value.trim() || null };
+      const tokens = await post("/auth/login", credentials);
+      askForCode(false);
       form.reset();
       session.begin(tokens);
       entered();
     } catch (problem) {
-      error.textContent = problem.status === 401 ? t("login.wrong") : explain(problem);
-      form.elements.password.select();
+      if (problem.code === "second_factor_required") {
+        askForCode(true);
+        return;
+      }
+      const wrong = problem.status === 401 && problem.code !== "second_factor_wrong";
+      error.textContent = wrong ? t("login.wrong") : explain(problem);
+      const { password, code } = form.elements;
+      (problem.code === "second_factor_wrong" ? code : password).select();
     } finally {
       submit.disabled = false;
     }

@@ -18,7 +18,7 @@ const ID = /^#\/c\/([0-9a-f-]{36})$/;
 async function route() {
   if (!session.user) return;
   sidebar.closeDrawer();
-  const place = placeOf(location.hash, session.user);
+  const place = placeOf(location.hash);
   find("#chat").hidden = Boolean(place);
   find("#panel").hidden = !place;
   drawPlaces(place);
@@ -45,7 +45,7 @@ async function route() {
 async function moved() {
   await route();
   if (!session.user) return;
-  const place = placeOf(location.hash, session.user);
+  const place = placeOf(location.hash);
   if (place) {
     find("#title").focus();
     announce(place.title());
@@ -54,7 +54,7 @@ async function moved() {
 
 function drawPlaces(current) {
   find("#places").replaceChildren(
-    ...places(session.user).map((place) =>
+    ...places().map((place) =>
       el("li", {}, el("a", { href: place.hash, "aria-current": place === current ? "page" : null }, icon(place.icon), el("span", { text: place.title() })))),
   );
 }
@@ -62,9 +62,11 @@ function drawPlaces(current) {
 async function enter() {
   find("#login").hidden = true;
   find("#app").hidden = false;
+  const chats = session.can("chat");
+  for (const id of ["#new", "#filter", "#list"]) find(id).hidden = !chats;
   find("#who").textContent = session.user.display_name;
   find("#role").textContent = t(`role.${session.user.role}`);
-  const listed = conversations.load().catch((error) => chat.banner(explain(error)));
+  const listed = chats && conversations.load().catch((error) => chat.banner(explain(error)));
   await Promise.all([listed, moved()]);
 }
 
@@ -165,6 +167,7 @@ addEventListener("aigo:language", () => {
   conversations.draw();
   void route().then(() => announce(t("language.now", { language: language() })));
 });
+addEventListener("aigo:permissions", enter);
 session.addEventListener("ended", (event) => {
   chat.close();
   login.showLogin(event.detail);

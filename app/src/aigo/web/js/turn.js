@@ -1,5 +1,5 @@
 // One message on the page: what was said, the tools that were called on the way, and how it ended.
-import { codeBlock, copyText, Markdown } from "./markdown.js";
+import { codeBlock, copyText, Markdown, markdown } from "./markdown.js";
 import { button, el, icon } from "./dom.js";
 import { explain, t } from "./i18n.js";
 
@@ -33,6 +33,32 @@ class Step {
   leave() {
     if (!this.done) this._state.textContent = t("step.unfinished");
   }
+}
+
+/** What the agent means to do, step by step; a step that is done shows its result. */
+class Plan {
+  constructor(steps) {
+    this._items = steps.map((text) => el("li", {}, el("span", { text })));
+    this.node = el("section", { class: "plan" }, el("h3", { text: t("plan") }), el("ol", {}, ...this._items));
+  }
+
+  finish({ number, result }) {
+    const item = this._items[number - 1];
+    if (!item) return;
+    item.classList.add("done");
+    item.append(el("details", {}, el("summary", { text: t("step.result") }), markdown(result)));
+  }
+}
+
+/** The passages that the answer cites, by their numbers in it. */
+function citations(sources) {
+  return el(
+    "section", { class: "sources" }, el("h3", { text: t("sources") }),
+    el("ol", {}, ...sources.map(({ number, name, page, excerpt }) =>
+      el("li", { value: number }, el(
+        "details", {}, el("summary", { text: page ? t("sources.page", { name, page }) : name }), el("blockquote", { text: excerpt }),
+      )))),
+  );
 }
 
 export class Turn {
@@ -84,7 +110,12 @@ export class Turn {
       this._steps.set(data.id, step);
       this._body.append(step.node);
       this._text = null;
-    } else if (type === "tool.result") this._steps.get(data.id)?.finish(data.result);
+    } else if (type === "plan") {
+      this._plan = new Plan(data.steps);
+      this._body.append(this._plan.node);
+      this._text = null;
+    } else if (type === "plan.step") this._plan?.finish(data);
+    else if (type === "tool.result") this._steps.get(data.id)?.finish(data.result);
     else if (type === "run.completed" || type === "run.failed") this.finish(data);
   }
 
@@ -93,8 +124,9 @@ export class Turn {
   }
 
   /** Say how it ended. */
-  finish({ status, error, model }) {
+  finish({ status, error, model, sources }) {
     this._text?.draw();
+    if (sources?.length) this._body.append(citations(sources));
     for (const step of this._steps.values()) step.leave();
     this.busy(false);
     this._end.replaceChildren();
@@ -127,7 +159,7 @@ function earlierSteps(count, load) {
     const replay = new Turn("assistant");
     place.append(el("p", { class: "note", text: t("loading") }));
     try {
-      for await (const event of load()) if (event.type.startsWith("tool.")) replay.apply(event);
+      for await (const event of load()) if (/^(tool\.|plan)/.test(event.type)) replay.apply(event);
       place.replaceChildren(...replay._body.childNodes);
       if (!place.hasChildNodes()) place.append(el("p", { class: "note", text: t("steps.none") }));
     } catch (error) {
