@@ -155,9 +155,16 @@ def _patch(rest: patroni.Rest, wanted: dict[str, Any], exact: list[str], check_m
     return plan
 
 
-def _restart(rest: patroni.Rest, timeout: float) -> patroni.Member:
+def _restart(rest: patroni.Rest, timeout: float, rounds: float) -> patroni.Member:
+    """Restart and wait. A replica goes on waiting for a value that must be lowered on the primary first."""
     rest.call("POST", "/restart", {"restart_pending": True}, timeout=_RESTART_SECONDS)
-    return patroni.wait(rest, lambda m: m.settled and not m.pending_restart, timeout)
+    settled = patroni.wait(rest, lambda m: m.settled, timeout)
+    try:
+        return patroni.wait(rest, lambda m: m.settled and not m.pending_restart, rounds)
+    except patroni.PatroniError:
+        if settled.is_leader:
+            raise
+        return rest.member()
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
@@ -179,7 +186,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         member = rest.member()
     restart = member.pending_restart and p["restart_pending"]
     if restart and not module.check_mode:
-        member = _restart(rest, p["timeout"])
+        member = _restart(rest, p["timeout"], 3 * plan.after.get("loop_wait", 10))
     return {
         "changed": plan.changed or restart,
         "is_leader": member.is_leader,

@@ -22,7 +22,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server: Any = self.server
         pending = {"pending_restart": True} if server.pending else {}
-        member = {"name": "node1", "role": "leader"}
+        member = {"name": server.leader, "role": "leader"}
         own = {"state": "running", "role": "primary", "timeline": 3, "patroni": {"name": "node1"}, **pending}
         self.answer(200, {"/patroni": own, "/cluster": {"members": [member]}, "/config": server.config}[self.path])
 
@@ -40,7 +40,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server: Any = self.server
         server.restarts.append(self.body())
-        server.pending = False
+        server.pending = server.stubborn
         self.answer(200, {})
 
     def body(self) -> Any:
@@ -64,6 +64,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     server: Any = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.config = {"ttl": 20, "loop_wait": 3, "postgresql": {"parameters": {"max_connections": 100}}}
     server.pending, server.restarts, server.conflicts, server.authorizations = False, [], 0, []
+    server.leader, server.stubborn = "node1", False
     server.path = tmp_path / "config.yml"
     server.path.write_text(
         json.dumps(
@@ -108,6 +109,15 @@ def test_a_restart_that_is_not_allowed_stays_pending(server: Any, capsys: pytest
     wanted = {"postgresql": {"parameters": {"max_connections": 50}}}
     result = run(capsys, config=str(server.path), dynamic_configuration=wanted, restart_pending=False)
     assert (result["restarted"], result["pending_restart"], server.restarts) == (False, True, [])
+
+
+def test_a_replica_may_go_on_waiting_for_what_the_primary_must_lower_first(
+    server: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.leader, server.stubborn, server.config["loop_wait"] = "node2", True, 0
+    wanted = {"postgresql": {"parameters": {"max_connections": 50}}}
+    result = run(capsys, config=str(server.path), dynamic_configuration=wanted)
+    assert (result["restarted"], result["pending_restart"]) == (True, True)
 
 
 def test_check_mode_shows_the_patch_and_sends_none(server: Any, capsys: pytest.CaptureFixture[str]) -> None:
