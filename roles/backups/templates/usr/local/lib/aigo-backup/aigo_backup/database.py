@@ -71,11 +71,11 @@ class PgBackRest:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def call(self, command: str, *options: str, what: str = "") -> str:
+    def call(self, command: str, *options: str, what: str = "", env: Mapping[str, str] | None = None) -> str:
         """One command, as the user who owns repository and data."""
         argv = ["pgbackrest", f"--stanza={self.database.stanza}", command, *options]
         try:
-            return run(argv, user="postgres", what=what or f"pgbackrest {command}").stdout
+            return run(argv, user="postgres", env=env, what=what or f"pgbackrest {command}").stdout
         except BackupError as error:
             # pgBackRest shows what it took for text, when it has the wrong key.
             if "unable to load info file" in str(error):

@@ -139,10 +139,11 @@ class Scratch:
             )
         self._newest_segment = known.newest_segment if target.kind == "latest" else None
         self.tool.call(
-            # A restore empties its spool: the common one holds the acknowledgements that archiving waits for.
-            "restore", f"--spool-path={_SPOOL}",
-            f"--repo={repository}", f"--pg1-path={self.directory}", *target.options(backup),
+            "restore", f"--repo={repository}", f"--pg1-path={self.directory}", *target.options(backup),
             what=f"restoring backup {backup.label} from repository {repository}",
+            # A restore empties its spool: the common one holds the acknowledgements that archiving waits for. By the
+            # environment, since pgBackRest writes what it is told by argument into the command that recovery uses.
+            env={"PGBACKREST_SPOOL_PATH": str(_SPOOL)},
         )  # fmt: skip
         return backup
 
