@@ -4,16 +4,20 @@
 
 The servers run in a lab host of their own (Debian's PostgreSQL 17 with pgvector, Redis 8, OpenLDAP). The command finds
 them in AIGO_TEST_DATABASE_URL, AIGO_TEST_REDIS_URL and AIGO_TEST_LDAP_URL (with the manager's name and password),
-and the authority of the directory's certificate in the file AIGO_TEST_LDAP_CA.
+and the authority of the directory's certificate in the file AIGO_TEST_LDAP_CA. The OpenID Connect provider of
+lab/oidc is for the tests to start: AIGO_TEST_OIDC_MODULES is where its modules are installed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import yaml
 
@@ -21,6 +25,7 @@ import engine
 import lab
 
 HOST = "services"
+OIDC = Path(__file__).resolve().parent / "oidc"
 # An empty directory, in the form of slapd.conf; its certificate is its own authority.
 SLAPD = """
 include /etc/ldap/schema/core.schema
@@ -36,6 +41,24 @@ suffix "dc=aigo,dc=test"
 rootdn "cn=manager,dc=aigo,dc=test"
 rootpw {password}
 """
+
+
+def oidc_modules() -> str:
+    """Install the provider's locked modules, once for each lock; return where they are."""
+    recipe = b"".join((OIDC / file).read_bytes() for file in ("package.json", "package-lock.json"))
+    folder = lab.ROOT / ".lab" / f"oidc-{hashlib.sha256(recipe).hexdigest()[:12]}"
+    if not (folder / "complete").exists():
+        if not (shutil.which("node") and shutil.which("npm")):
+            engine.install("nodejs", "npm")
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in ("package.json", "package-lock.json"):
+            shutil.copy(OIDC / file, folder)
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise lab.LabError(f"npm ci for lab/oidc failed: {done.stderr.strip()[-500:]}")
+        (folder / "complete").touch()
+    return str(folder / "node_modules")
 
 
 def start(name: str) -> dict[str, str]:
@@ -68,6 +91,7 @@ def start(name: str) -> dict[str, str]:
     authority.write_text(lab.docker("exec", container, "cat", "/etc/ldap/lab.pem"))
     return {
         "AIGO_TEST_LDAP_URL": f"ldap://cn=manager,dc=aigo,dc=test:{password}@{address}:389",
+        "AIGO_TEST_OIDC_MODULES": oidc_modules(),
         "AIGO_TEST_LDAP_CA": str(authority),
         "AIGO_TEST_DATABASE_URL": f"postgresql://test:{password}@{address}:5432/postgres",
         "AIGO_TEST_REDIS_URL": f"redis://:{password}@{address}:6379",

@@ -87,6 +87,9 @@ OPEN = {
     ("GET", "/ready"),
     ("GET", "/metrics"),
     ("GET", "/api/v1/auth/methods"),
+    ("GET", "/api/v1/auth/oidc/start"),
+    ("GET", "/api/v1/auth/oidc/callback"),
+    ("POST", "/api/v1/auth/oidc/token"),
     ("POST", "/api/v1/auth/login"),
     ("POST", "/api/v1/auth/refresh"),
 }
@@ -454,3 +457,9 @@ async def test_an_administrator_removes_a_lost_second_factor(app: Served, inner_
         changed = await root.patch(f"/api/v1/users/{user_id}", json={"remove_second_factor": True})
         assert changed.json()["enrolled"] is False
     assert (await app.login(name)).status_code == 200
+
+
+async def test_without_a_provider_there_is_nothing_to_go_to(app: Served) -> None:
+    async with app.client() as client:
+        assert (await client.get("/api/v1/auth/oidc/start")).status_code == 404
+        assert [way["kind"] for way in (await client.get("/api/v1/auth/methods")).json()] == ["password"]

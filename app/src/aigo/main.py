@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from aigo import __version__, errors, openapi
 from aigo.agent import AgentRunner
 from aigo.audit import routes as audit
-from aigo.auth import key_routes, mfa_routes, user_routes
+from aigo.auth import key_routes, mfa_routes, oidc_routes, user_routes
 from aigo.auth import routes as auth
 from aigo.config import Settings
 from aigo.conversations import routes as conversations
@@ -49,7 +49,7 @@ def build_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(RequestMiddleware)
-    for module in (health, auth, mfa_routes, key_routes, user_routes, audit, conversations, runs, jobs, socket):
+    for module in (health, auth, oidc_routes, mfa_routes, key_routes, user_routes, audit, conversations, runs, jobs, socket):
         app.include_router(module.router)
     app.mount("/", Page(), name="web")
     openapi.install(app)

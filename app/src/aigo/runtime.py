@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aigo.agent import AgentRunner
 from aigo.audit.log import AuditLog
+from aigo.auth.oidc import Provider
 from aigo.auth.service import Auth
 from aigo.auth.signin import SignIn
 from aigo.cache import Cache
@@ -34,6 +35,7 @@ class Runtime:
     limiter: Limiter
     auth: Auth
     signin: SignIn
+    provider: Provider | None
     conversations: Conversations
     runs: RunStore
     executor: Executor
@@ -62,6 +64,7 @@ class Runtime:
             limiter=Limiter(settings.limits, cache),
             auth=auth,
             signin=SignIn(auth, settings.auth, audit),
+            provider=_provider(settings, auth),
             conversations=Conversations(db),
             runs=runs,
             executor=executor,
@@ -76,5 +79,12 @@ class Runtime:
         self.draining.set()
         await self.executor.drain(0)
         self.signin.close()
+        if self.provider:
+            await self.provider.close()
         await self.cache.close()
         await self.db.close()
+
+
+def _provider(settings: Settings, auth: Auth) -> Provider | None:
+    public = settings.server.public_url
+    return Provider(settings.auth.oidc, public, auth.sealer) if settings.auth.oidc and public else None

@@ -39,7 +39,7 @@ class Sessions:
         self._db = db
 
     async def open(
-        self, user_id: UUID, hours: float, origin: Origin, *, method: str, strong: bool, generation: int = 1
+        self, user_id: UUID, hours: float, origin: Origin, *, method: str, strong: bool, generation: int
     ) -> Row:
         """Forget earlier failures, open a session and return its id, generation and end."""
         rows = await self._db.write(

@@ -65,12 +65,20 @@ class SignIn:
 
     async def open(self, row: Row, method: Source, strong: bool, origin: Origin) -> Grant:
         """Open a session for somebody who has shown who they are."""
-        kind = "password" if method == "local" else method
-        session = await self._auth.sessions.open(
-            row["id"], self._settings.session_hours, origin, method=kind, strong=strong
-        )
-        await self._audit.record("login", actor=(row["id"], row["name"]), origin=origin, method=kind, strong=strong)
+        session = await self._begin(row, method, strong, origin, 1)
         return await self._grant(row["id"], session["id"], session)
+
+    async def open_pending(self, row: Row, method: Source, strong: bool, origin: Origin) -> UUID:
+        """As :meth:`open`, for a browser that is on its way: return the session's id, to be claimed once."""
+        session_id: UUID = (await self._begin(row, method, strong, origin, 0))["id"]
+        return session_id
+
+    async def claim(self, session_id: UUID, origin: Origin) -> Grant:
+        """Return the grant of a pending session; :raises Problem: 401 the second time."""
+        row = await self._auth.sessions.renew(session_id, 0, origin)
+        if row is None:
+            raise unauthenticated(_ENDED)
+        return await self._grant(row["id"], session_id, row)
 
     async def adopt(self, person: Person, source: Source, mapping: Mapping, origin: Origin) -> Row:
         """Take over what a directory says of a person; :raises Problem: 403 without a role, 401 when disabled here."""
@@ -199,6 +207,14 @@ class SignIn:
             await self._end(row, session_id, origin, "gone from the directory")
             raise unauthenticated(_ENDED)
         await self.adopt(person, "ldap", self._settings.ldap, origin)
+
+    async def _begin(self, row: Row, method: Source, strong: bool, origin: Origin, generation: int) -> Row:
+        kind = "password" if method == "local" else method
+        session = await self._auth.sessions.open(
+            row["id"], self._settings.session_hours, origin, method=kind, strong=strong, generation=generation
+        )
+        await self._audit.record("login", actor=(row["id"], row["name"]), origin=origin, method=kind, strong=strong)
+        return session
 
     async def _grant(self, user_id: UUID, session_id: UUID, session: Row) -> Grant:
         await self._auth.forget_session(session_id)
