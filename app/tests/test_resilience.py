@@ -130,7 +130,7 @@ class Load:
             thread.join()
 
     def _ask(self) -> None:
-        with httpx2.Client(base_url=self._url, headers=self._headers, timeout=20) as client:
+        with httpx2.Client(base_url=self._url, headers=self._headers, timeout=60) as client:
             while not self._stop.is_set():
                 try:
                     answer = client.post("/api/v1/conversations", json={"title": "load"})
