@@ -87,7 +87,7 @@ def test_a_wrong_passphrase_is_named_and_unreadable_bytes_are_not_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: object, **_more: object) -> None:
-        raise BackupError("unable to load info file: key/value found outside of section: \x01\x02")
+        raise BackupError("the end: \x01\x02", "unable to load info file: key/value found outside of section: \x01\x02")
 
     monkeypatch.setattr("aigo_backup.database.run", fail)
     with pytest.raises(BackupError, match="backup_database_passphrase") as caught:

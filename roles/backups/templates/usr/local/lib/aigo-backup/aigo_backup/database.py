@@ -78,7 +78,7 @@ class PgBackRest:
             return run(argv, user="postgres", env=env, what=what or f"pgbackrest {command}").stdout
         except BackupError as error:
             # pgBackRest shows what it took for text, when it has the wrong key.
-            if "unable to load info file" in str(error):
+            if "unable to load info file" in error.told:
                 raise BackupError(
                     f"{what or command} failed: the repository can't be read. Either its passphrase is not the "
                     "one that it was made with (the site's secret backup_database_passphrase), or its info files "

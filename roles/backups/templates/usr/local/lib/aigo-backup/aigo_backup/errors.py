@@ -7,4 +7,11 @@ from __future__ import annotations
 
 
 class BackupError(Exception):
-    """What was to be done was not; the text says what was seen and how to mend it."""
+    """What was to be done was not; the text says what was seen and how to mend it.
+
+    `told` is all that a tool said, of which the text has the end.
+    """
+
+    def __init__(self, text: str, told: str = "") -> None:
+        super().__init__(text)
+        self.told = told or text

@@ -50,5 +50,5 @@ def run(
         raise BackupError(f"{argv[0]} can't be run: {error.strerror}; run site.yml with --tags backups") from error
     if done.returncode not in accept:
         told = tail(done.stderr) or tail(done.stdout) or "it said nothing"
-        raise BackupError(f"{what or argv[0]} failed (exit code {done.returncode}):\n{told}")
+        raise BackupError(f"{what or argv[0]} failed (exit code {done.returncode}):\n{told}", done.stderr + done.stdout)
     return done
