@@ -13,10 +13,13 @@ _TEXT = {
     403: "Whoever is signed in may not do that.",
     404: "There is no such thing, or it is somebody else's.",
     409: "It doesn't fit with how things are.",
+    410: "It is gone.",
     413: "That is too large.",
+    415: "Documents of this type can't be read.",
     422: "The request doesn't have the form that is asked for.",
     429: "Too many requests: wait as long as Retry-After says.",
     503: "Something that is needed can't be reached: try again after Retry-After.",
+    507: "There is no room for it at the moment.",
 }
 
 

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 
 from aigo.agent import AgentRunner
+from aigo.agent.toolbox import Toolbox
 from aigo.audit.log import AuditLog
-from aigo.auth.oidc import Provider
 from aigo.auth.service import Auth
 from aigo.auth.signin import SignIn
 from aigo.cache import Cache
@@ -16,6 +16,8 @@ from aigo.config.load import reveal
 from aigo.conversations.store import Conversations
 from aigo.db import Database
 from aigo.db.migrate import head_revision
+from aigo.documents.indexing import Indexing
+from aigo.documents.service import Documents
 from aigo.ids import instance_name
 from aigo.jobs.queue import Queue
 from aigo.limits.limiter import Limiter
@@ -35,8 +37,9 @@ class Runtime:
     limiter: Limiter
     auth: Auth
     signin: SignIn
-    provider: Provider | None
     conversations: Conversations
+    documents: Documents
+    agent: AgentRunner
     runs: RunStore
     executor: Executor
     follower: Follower
@@ -51,8 +54,10 @@ class Runtime:
             raise ConfigError(unusable(settings))
         db, cache = Database(settings.database), Cache(settings.redis)
         runs = RunStore(db, instance_name())
-        executor = Executor(settings, runs, cache, agent)
-        queue = Queue(db, runs)
+        indexing = Indexing(settings, db)
+        documents = Documents(settings, db, indexing)
+        executor = Executor(settings, runs, cache, agent, Toolbox(settings, db, documents))
+        queue = Queue(db, runs, [indexing])
         audit, auth = AuditLog(db), Auth(db, cache, settings.auth)
         await db.open()
         await queue.open()
@@ -64,8 +69,9 @@ class Runtime:
             limiter=Limiter(settings.limits, cache),
             auth=auth,
             signin=SignIn(auth, settings.auth, audit),
-            provider=_provider(settings, auth),
             conversations=Conversations(db),
+            documents=documents,
+            agent=agent,
             runs=runs,
             executor=executor,
             follower=Follower(runs, cache, executor),
@@ -79,12 +85,6 @@ class Runtime:
         self.draining.set()
         await self.executor.drain(0)
         self.signin.close()
-        if self.provider:
-            await self.provider.close()
+        await self.documents.close()
         await self.cache.close()
         await self.db.close()
-
-
-def _provider(settings: Settings, auth: Auth) -> Provider | None:
-    public = settings.server.public_url
-    return Provider(settings.auth.oidc, public, auth.sealer) if settings.auth.oidc and public else None

@@ -65,7 +65,7 @@ def migrate(settings: Database, dimensions: int | None = None) -> Pending:
                 _upgrade(connection)
             queue_schema.apply(connection, pending.queue)
             if dimensions and pending.vectors:
-                vector_index.apply(connection, pending.vectors, dimensions)
+                vector_index.apply(connection, dimensions)
             return pending
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])

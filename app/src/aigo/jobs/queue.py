@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import cast
+from typing import Protocol, cast
 from uuid import UUID
 
 import structlog
@@ -26,10 +27,20 @@ _ATTEMPTS = 3
 _JOB = "aigo.job"
 
 
+class Part(Protocol):
+    """Somebody else's tasks in the same queue."""
+
+    def attach(self, app: App) -> None:
+        """Register the tasks."""
+
+    async def tidy(self) -> dict[str, int]:
+        """Do a part of the housekeeping; return how many of each."""
+
+
 class Queue:
     """The application's queue over its own connection pool."""
 
-    def __init__(self, db: Database, runs: RunStore) -> None:
+    def __init__(self, db: Database, runs: RunStore, parts: Sequence[Part] = ()) -> None:
         self.jobs = JobStore(db)
         self._db, self._runs, self._conversations = db, runs, Conversations(db)
         self._connector = PsycopgConnector()
@@ -38,6 +49,9 @@ class Queue:
         self.app.task(name=_JOB, queue=QUEUE, retry=retry, pass_context=True)(self._run_job)
         tidy = self.app.task(name="aigo.housekeeping", queue=QUEUE, queueing_lock="housekeeping")(self._housekeeping)
         self.app.periodic(cron="* * * * *")(tidy)
+        self._parts = parts
+        for part in parts:
+            part.attach(self.app)
 
     async def open(self) -> None:
         """Use the application's pool; nothing is opened, so there is nothing to close."""
@@ -92,6 +106,8 @@ class Queue:
             nb_hours=timedelta(days=7) // timedelta(hours=1), include_failed=True, include_cancelled=True
         )
         done = {"orphaned_runs": len(ended), "stalled_jobs": len(stalled), "forgotten_jobs": len(forgotten)}
+        for part in self._parts:
+            done |= await part.tidy()
         if any(done.values()):
             log.info("housekeeping", **done)
         return done

@@ -15,6 +15,7 @@ from procrastinate.manager import JobManager
 
 from aigo.config import Settings
 from aigo.db import Database
+from aigo.documents.indexing import Indexing
 from aigo.ids import instance_name
 from aigo.jobs.queue import Queue
 from aigo.runs.store import RunStore
@@ -85,7 +86,7 @@ async def _run(settings: Settings, beat: Callable[[], None]) -> None:
     try:
         while not stopping.is_set():
             # A worker's own state doesn't survive a lost database, so each attempt begins with a new one.
-            queue = Queue(db, RunStore(db, instance_name()))
+            queue = Queue(db, RunStore(db, instance_name()), [Indexing(settings, db)])
             await queue.open()
             queue.app.job_manager = _WatchedManager(queue.app.connector, progress)
             await _until_stopped_or_broken(queue, settings.worker.concurrency, progress, stopping)

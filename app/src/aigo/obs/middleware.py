@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -37,15 +38,15 @@ class _TooLarge(HTTPException):
 
     code = "too_large"
 
-    def __init__(self) -> None:
-        super().__init__(413, f"A body may have {MAXIMUM_BODY} bytes.", {"Connection": "close"})
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"A body may have {limit} bytes.", {"Connection": "close"})
 
 
 class RequestMiddleware:
-    """Wraps the whole application."""
+    """Wraps the whole application; ``uploads`` are the paths whose bodies have limits of their own."""
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
+    def __init__(self, app: Any, uploads: Mapping[str, int]) -> None:
+        self._app, self._uploads = app, uploads
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Handle one connection."""
@@ -62,13 +63,14 @@ class RequestMiddleware:
         # Whoever handles the request may add headers, for example how much of a limit is left.
         scope["aigo.headers"] = extra = [(b"x-request-id", identifier.encode()), *_SECURITY]
         status, first_byte, size = 0, 0.0, 0
+        limit = self._uploads.get(scope["path"], MAXIMUM_BODY)
 
         async def limited() -> Any:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > MAXIMUM_BODY:
-                raise _TooLarge
+            if size > limit:
+                raise _TooLarge(limit)
             return message
 
         async def with_headers(message: Any) -> None:
@@ -80,8 +82,8 @@ class RequestMiddleware:
 
         try:
             length = headers.get(b"content-length", b"0")
-            if length.isdigit() and int(length) > MAXIMUM_BODY:
-                raise _TooLarge
+            if length.isdigit() and int(length) > limit:
+                raise _TooLarge(limit)
             await self._app(scope, limited, with_headers)
         except _TooLarge as error:
             await _refuse(with_headers, 413, error.code, error.detail)

@@ -13,6 +13,7 @@ from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
 from aigo.agent import AgentFailure, AgentRunner, Tally
+from aigo.agent.toolbox import Toolbox
 from aigo.cache import Cache
 from aigo.config.schema import Settings
 from aigo.db import Row
@@ -45,9 +46,9 @@ class _Live:
 class Executor:
     """The runs of this process."""
 
-    def __init__(self, settings: Settings, store: RunStore, cache: Cache, agent: AgentRunner) -> None:
+    def __init__(self, settings: Settings, store: RunStore, cache: Cache, agent: AgentRunner, toolbox: Toolbox) -> None:
         self._seconds = settings.agent.timeout_seconds
-        self._store, self._cache, self._agent = store, cache, agent
+        self._store, self._cache, self._agent, self._toolbox = store, cache, agent, toolbox
         self._live: dict[UUID, _Live] = {}
         self._supervisors: set[asyncio.Task[None]] = set()
 
@@ -94,7 +95,8 @@ class Executor:
         try:
             async with asyncio.timeout(self._seconds):
                 history = await self._store.history(run["conversation_id"], run["id"])
-                async for step in self._agent.stream(history, run["input"], None, tally, run["strategy"]):
+                context = await self._toolbox.for_user(run["user_id"])
+                async for step in self._agent.stream(history, run["input"], context, tally, run["strategy"]):
                     if step.type == "token":
                         if waiting:
                             metrics.first_token.observe(time.perf_counter() - started)

@@ -22,9 +22,7 @@ STALE_SECONDS = 15
 ABANDONED_GAP = 10_000
 # More than fits into most models' context windows; what doesn't is left out when a model is asked.
 _HISTORY = 100
-_FIELDS = (
-    "id, conversation_id, user_id, status, strategy, input, error, usage, model, sources, created_at, finished_at"
-)
+_FIELDS = "id, conversation_id, user_id, status, strategy, input, error, usage, model, sources, created_at, finished_at"
 
 
 @dataclass(frozen=True)
