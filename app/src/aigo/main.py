@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from aigo import __version__, errors, openapi
 from aigo.agent import AgentRunner
 from aigo.audit import routes as audit
-from aigo.auth import key_routes, mfa_routes, user_routes
+from aigo.auth import key_routes, mfa_routes, oidc_routes, user_routes
 from aigo.auth import routes as auth
 from aigo.config import Settings
 from aigo.conversations import routes as conversations
@@ -50,7 +50,7 @@ def build_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(RequestMiddleware, uploads={"/api/v1/documents": settings.documents.max_bytes})
-    for module in (health, auth, mfa_routes, key_routes, user_routes, audit):
+    for module in (health, auth, oidc_routes, mfa_routes, key_routes, user_routes, audit):
         app.include_router(module.router)
     for module in (conversations, runs, documents, jobs, socket):
         app.include_router(module.router)

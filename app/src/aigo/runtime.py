@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aigo.agent import AgentRunner
 from aigo.agent.toolbox import Toolbox
 from aigo.audit.log import AuditLog
+from aigo.auth.oidc import Provider
 from aigo.auth.service import Auth
 from aigo.auth.signin import SignIn
 from aigo.cache import Cache
@@ -37,6 +38,7 @@ class Runtime:
     limiter: Limiter
     auth: Auth
     signin: SignIn
+    provider: Provider | None
     conversations: Conversations
     documents: Documents
     agent: AgentRunner
@@ -69,6 +71,7 @@ class Runtime:
             limiter=Limiter(settings.limits, cache),
             auth=auth,
             signin=SignIn(auth, settings.auth, audit),
+            provider=_provider(settings, auth),
             conversations=Conversations(db),
             documents=documents,
             agent=agent,
@@ -85,6 +88,13 @@ class Runtime:
         self.draining.set()
         await self.executor.drain(0)
         self.signin.close()
+        if self.provider:
+            await self.provider.close()
         await self.documents.close()
         await self.cache.close()
         await self.db.close()
+
+
+def _provider(settings: Settings, auth: Auth) -> Provider | None:
+    public = settings.server.public_url
+    return Provider(settings.auth.oidc, public, auth.sealer) if settings.auth.oidc and public else None
