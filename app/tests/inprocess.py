@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -42,6 +44,46 @@ class Served:
         answer = await self.login(name, **more)
         assert answer.status_code == 200, answer.text
         return self.client(answer.json()["access_token"])
+
+
+class Socket:
+    """A WebSocket to the application: texts in, messages and the closing code out."""
+
+    def __init__(self) -> None:
+        self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.outgoing: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def ask(self, **message: Any) -> dict[str, Any] | int:
+        """Send a message; return the next answer, or the code with which the socket was closed."""
+        await self.incoming.put({"type": "websocket.receive", "text": json.dumps(message)})
+        answer = await asyncio.wait_for(self.outgoing.get(), 20)
+        if answer["type"] == "websocket.close":
+            return int(answer["code"])
+        told: dict[str, Any] = json.loads(answer["text"])
+        return told
+
+
+@asynccontextmanager
+async def socket_to(app: Served, credential: str) -> AsyncIterator[Socket]:
+    """Open a WebSocket with a credential."""
+    socket = Socket()
+    scope = {
+        "type": "websocket",
+        "path": "/ws",
+        "raw_path": b"/ws",
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {credential}".encode())],
+        "client": ("192.0.2.1", 1234),
+        "subprotocols": [],
+    }
+    await socket.incoming.put({"type": "websocket.connect"})
+    task = asyncio.create_task(app.app(scope, socket.incoming.get, socket.outgoing.put))
+    try:
+        assert (await asyncio.wait_for(socket.outgoing.get(), 20))["type"] == "websocket.accept"
+        yield socket
+    finally:
+        await socket.incoming.put({"type": "websocket.disconnect", "code": 1000})
+        await asyncio.wait_for(task, 20)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
@@ -23,7 +24,7 @@ from aigo.auth.permissions import PERMISSIONS, ROLES, Permission, Role
 from aigo.auth.service import CACHE_SECONDS
 from aigo.auth.signing import sign
 
-from .inprocess import Served, served
+from .inprocess import Served, served, socket_to
 from .site import PASSWORD, Site
 
 PEOPLE: dict[Role, str] = {"user": "uwe", "auditor": "olga", "admin": "root"}
@@ -463,3 +464,39 @@ async def test_without_a_provider_there_is_nothing_to_go_to(app: Served) -> None
     async with app.client() as client:
         assert (await client.get("/api/v1/auth/oidc/start")).status_code == 404
         assert [way["kind"] for way in (await client.get("/api/v1/auth/methods")).json()] == ["password"]
+
+
+async def test_a_socket_looks_again_who_is_there_at_every_command(app: Served, inner_site: Site) -> None:
+    name = new_user(inner_site)
+    told = await tokens(app, name)
+    cancel = {"type": "cancel", "run_id": ANY_ID}
+    async with socket_to(app, told["access_token"]) as socket:
+        assert (await socket.outgoing.get())["type"] == "websocket.send"
+        answer = await socket.ask(**cancel)
+        assert isinstance(answer, dict)
+        assert answer["code"] == "not_found"
+        async with await app.signed_in("root") as root:
+            await root.patch(f"/api/v1/users/{told['user']['id']}", json={"disabled": True})
+        assert await socket.ask(**cancel) == 4401
+
+
+async def test_a_socket_is_for_those_who_may_chat(app: Served) -> None:
+    async with socket_to(app, (await tokens(app, "olga"))["access_token"]) as socket:
+        assert (await asyncio.wait_for(socket.outgoing.get(), 20))["code"] == 4401
+
+
+async def test_commands_on_a_socket_count_for_the_user(inner_site: Site) -> None:
+    slow = {"per_minute": 0.5, "burst": 1000}
+    limits = {"enabled": True, "address": slow, "user": slow | {"burst": 2}, "endpoints": []}
+    name = new_user(inner_site)
+    async with (
+        served(inner_site, limits=limits) as app,
+        socket_to(app, (await tokens(app, name))["access_token"]) as socket,
+    ):
+        await socket.outgoing.get()
+        answers = [await socket.ask(type="cancel", run_id=ANY_ID) for _ in range(3)]
+    assert [isinstance(answer, dict) and answer["code"] for answer in answers] == [
+        "not_found",
+        "not_found",
+        "too_many_requests",
+    ]

@@ -81,6 +81,12 @@ async def test_the_directory_vouches_for_people_and_groups_make_roles(app: Serve
     }
 
 
+async def test_tls_from_the_beginning_serves_as_well(inner_site: Site, settings: dict[str, Any], app: Served) -> None:
+    secure = settings | {"url": settings["url"].replace("ldap://", "ldaps://").replace(":389", ":636")}
+    async with served(inner_site, auth={"ldap": secure}) as other:
+        assert (await other.login("liv")).json()["user"]["role"] == "user"
+
+
 async def test_who_is_in_no_group_stays_outside(app: Served) -> None:
     refused = await app.login("lost")
     assert (refused.status_code, refused.json()["code"]) == (403, "not_entitled")
