@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+import pyotp
 import pytest
 
 from .browser import Tab, chromium
@@ -15,6 +17,7 @@ from .chat import numbers
 from .site import PASSWORD, Process, Site, Wire, wait_for
 
 WEB = Path(__file__).parent.parent / "src" / "aigo" / "web"
+SIGNED_IN = "Boolean(sessionStorage['aigo.session'])"
 EMPTY = "Boolean(document.querySelector('.welcome'))"
 ANSWER = "[...document.querySelectorAll('.turn.assistant')].at(-1)"
 ENDED = f"{ANSWER}?.getAttribute('aria-busy') === 'false'"
@@ -44,9 +47,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[Tab]
 def page(browser: Tab, url: str) -> Iterator[Tab]:
     """An empty conversation of an administrator, in English; nothing may go wrong behind the scenes."""
     browser.errors.clear()
-    if not browser.run("Boolean(sessionStorage['aigo.session'])"):
+    if not browser.run(SIGNED_IN):
         browser.open(url)
         sign_in(browser)
+        browser.until(SIGNED_IN)
     browser.open(f"{url}#/")
     browser.until(EMPTY)
     yield browser
@@ -194,6 +198,130 @@ def test_a_failed_answer_can_be_asked_for_again(page: Tab, site: Site) -> None:
     page.until("document.querySelectorAll('.turn').length === 4")
     page.until(ENDED)
     assert "You wrote: “good evening”" in page.run(f"{ANSWER}.innerText")
+
+
+@contextmanager
+def somebody(tab: Tab, url: str, name: str, password: str = PASSWORD) -> Iterator[None]:
+    """Be somebody else for a while."""
+    tab.run("sessionStorage.clear()")
+    tab.open(url)
+    sign_in(tab, name, password)
+    tab.until(SIGNED_IN)
+    try:
+        yield
+    finally:
+        tab.run("sessionStorage.clear()")
+
+
+def test_an_administrator_makes_changes_and_disables_a_user(page: Tab, site: Site) -> None:
+    page.click("link", "Users")
+    page.click("button", "New user")
+    page.fill("textbox", "Name", "carla")
+    page.fill("textbox", "Password", "short")
+    page.press("Enter")
+    assert page.run("document.querySelector('dialog[open]') !== null"), "the browser refuses a short password"
+    page.fill("textbox", "Password", PASSWORD)
+    page.press("Enter")
+    page.see("#panel table", "carla")
+    page.click("button", "Change the user carla")
+    page.fill("textbox", "Shown as", "Carla <b>C.</b>")
+    page.run("document.querySelector('dialog select').value = 'auditor'")
+    page.click("button", "Save")
+    page.see("#panel table", "Carla <b>C.</b>")
+    page.see("#panel table", "Auditor")
+    page.until("!document.querySelector('dialog')")
+    page.click("button", "Change the user carla")
+    page.click("checkbox", "Disabled: can't sign in")
+    page.click("button", "Save")
+    page.see("#panel .badge", "disabled")
+    with site.client() as client:
+        refused = client.post("/api/v1/auth/login", json={"name": "carla", "password": PASSWORD})
+        assert refused.status_code == 401
+    page.until("!document.querySelector('dialog')")
+    page.click("link", "Audit log")
+    page.see("#panel table", "user.change")
+    page.fill("textbox", "Action", "user.create")
+    page.press("Enter")
+    page.until("document.querySelector('#panel table')?.innerText.includes('user.change') === false")
+    page.see("#panel table", "user.create")
+    page.click("link", "System")
+    page.see("#panel table", "Database")
+    page.see("#panel .badge", "ready")
+
+
+def test_an_auditor_reads_what_auditors_may_and_is_offered_nothing_else(
+    page: Tab, url: str, ada: httpx2.Client
+) -> None:
+    ada.post("/api/v1/users", json={"name": "olga", "password": PASSWORD, "role": "auditor"})
+    with somebody(page, url, "olga"):
+        page.see("#panel table", "carla" if "carla" in ada.get("/api/v1/users").text else "olga")
+        offered = page.run(
+            "[...document.querySelectorAll('#sidebar :is(a, button)')].filter((n) => n.checkVisibility())"
+            ".map((n) => n.innerText.trim()).filter(Boolean)"
+        )
+        assert offered == ["Users", "Audit log", "System", "API keys", "Account", "Settings"]
+        assert page.run("document.querySelectorAll('#panel button').length") == 0
+        page.click("link", "Audit log")
+        page.see("#panel table", "login")
+
+
+def test_a_second_factor_is_set_up_asked_for_and_replaced_by_a_recovery_code(
+    page: Tab, url: str, ada: httpx2.Client
+) -> None:
+    ada.post("/api/v1/users", json={"name": "fred", "password": PASSWORD})
+    with somebody(page, url, "fred"):
+        page.until(EMPTY)
+        page.click("link", "Account")
+        page.click("button", "Set up a second factor")
+        page.see("dialog p", "Put this secret into your authenticator")
+        secret = page.text("dialog p").partition(": ")[2].replace(" ", "")
+        page.fill("textbox", "First code", "000000")
+        page.press("Enter")
+        page.see("dialog [role=alert]", "That code is wrong")
+        page.fill("textbox", "First code", pyotp.TOTP(secret).now())
+        page.press("Enter")
+        page.see("dialog h2", "Recovery codes")
+        codes = page.text("dialog .codes").split()
+        page.click("button", "Close")
+        page.see("#panel h2", "set up")
+        page.click("button", "Sign out")
+        page.see("[role=alert]", "You are signed out.")
+        sign_in(page, "fred")
+        page.see("label", "Code of your second factor")
+        page.until("document.activeElement.name === 'code'")
+        page.write(codes[0])
+        page.press("Enter")
+        page.see("#who", "fred")
+
+
+def test_a_token_that_ran_out_is_renewed_without_a_word(page: Tab) -> None:
+    say(page, "What is 1 + 2?")
+    page.until(ENDED)
+    page.run(
+        "(() => { const kept = JSON.parse(sessionStorage['aigo.session']); window.first = kept.refresh_token;"
+        " sessionStorage['aigo.session'] = JSON.stringify({ ...kept, access_token: 'over' }) })()"
+    )
+    page.reload()
+    page.see(".turn.assistant", "The result is 3.")
+    assert page.run("JSON.parse(sessionStorage['aigo.session']).access_token") != "over"
+
+
+def test_a_page_that_arrived_in_part_loads_itself_again(page: Tab) -> None:
+    page.send("Network.setBlockedURLs", urls=["*/js/session.js"])
+    page.send("Page.reload")
+    page.until("sessionStorage['aigo.reloaded'] === '1'")
+    page.send("Network.setBlockedURLs", urls=[])
+    page.until(EMPTY)
+    page.until("!('aigo.reloaded' in sessionStorage)")
+
+
+def test_a_plan_is_shown_with_its_steps(page: Tab) -> None:
+    page.click("button", "Plan the steps first")
+    assert page.run("document.querySelector('#plan').ariaPressed") == "true"
+    say(page, "What is 6 * 7?")
+    page.until(ENDED)
+    page.until("document.querySelectorAll('.plan li.done').length > 0")
+    page.click("button", "Plan the steps first")
 
 
 ATTACKS = [

@@ -173,5 +173,6 @@ session.addEventListener("ended", (event) => {
   login.showLogin(event.detail);
 });
 
+dispatchEvent(new Event("aigo:started"));
 if (session.user) void enter();
 else login.showLogin();

@@ -15,7 +15,7 @@ export function render(place) {
     "form", { class: "fields" },
     field({ name: "action", label: t("audit.action"), maxlength: 200, autocomplete: "off", placeholder: "login" }),
     field({ name: "actor", label: t("audit.actor"), maxlength: 200, autocomplete: "off" }),
-    button(null, t("audit.filter"), () => filter.requestSubmit()),
+    el("button", { text: t("audit.filter") }),
   );
   filter.addEventListener("submit", (event) => {
     event.preventDefault();
