@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 import ldap3
 import pytest
 import pytest_asyncio
+
+from aigo.auth.ldap import verified_tls
 
 from .inprocess import Served, served
 from .site import PASSWORD, Site, free_port
@@ -29,9 +30,7 @@ def directory() -> Iterator[Any]:
     if not url or not ca:
         pytest.exit("AIGO_TEST_LDAP_URL isn't set: lab/services.py starts a directory to test against", returncode=4)
     parts = urlsplit(url)
-    server = ldap3.Server(
-        f"ldap://{parts.hostname}:{parts.port}", tls=ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=ca)
-    )
+    server = ldap3.Server(f"ldap://{parts.hostname}:{parts.port}", tls=verified_tls(ca))
     manager = ldap3.Connection(server, unquote(parts.username or ""), parts.password, raise_exceptions=True)
     manager.start_tls()
     manager.bind()

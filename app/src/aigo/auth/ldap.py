@@ -96,7 +96,7 @@ class Directory:
         import ldap3
 
         settings = self._settings
-        tls = _tls(settings.ca)
+        tls = verified_tls(settings.ca)
         server = ldap3.Server(
             settings.url, tls=tls, get_info=ldap3.NONE, connect_timeout=max(int(settings.timeout_seconds), 1)
         )
@@ -141,7 +141,8 @@ class Directory:
         return [entry for entry in service.response or [] if entry["type"] == "searchResEntry"]
 
 
-def _tls(ca: str | None) -> Any:
+def verified_tls(ca: str | None) -> Any:
+    """Return the library's TLS settings: the authority of a file, or the system's, and names really checked."""
     import ldap3
 
     class Verified(ldap3.Tls):  # type: ignore[misc]
