@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +47,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, admin_dsn: str, redis_url: st
         assert migrated.returncode == 0, migrated.stderr
         for name, role in (("ada", "admin"), ("bob", "user")):
             assert site.run("user", "create", name, "--role", role, text=PASSWORD).returncode == 0
+        site.secret("storage.keys.first", base64.b64encode(secrets.token_bytes(32)).decode())
+        site.configure(storage={"directory": str(directory.parent / "files")})
         yield site
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pyotp
@@ -322,6 +323,56 @@ def test_a_plan_is_shown_with_its_steps(page: Tab) -> None:
     page.until(ENDED)
     page.until("document.querySelectorAll('.plan li.done').length > 0")
     page.click("button", "Plan the steps first")
+
+
+@contextmanager
+def answers(tab: Tab, path: str, body: Any) -> Iterator[None]:
+    """Let the server's answer to one request be this."""
+    script = f"""(() => {{
+        const real = window.fetch;
+        window.fetch = (where, ...rest) => where === {json.dumps(path)}
+            ? Promise.resolve(Response.json({json.dumps(body)})) : real(where, ...rest);
+    }})()"""
+    added = tab.send("Page.addScriptToEvaluateOnNewDocument", source=script)
+    try:
+        yield
+    finally:
+        tab.send("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+
+
+def test_a_provider_is_offered_and_leads_back_to_where_one_was(page: Tab, url: str) -> None:
+    tokens = page.run("JSON.parse(sessionStorage['aigo.session'])")
+    page.run("sessionStorage.clear()")
+    with answers(page, "/api/v1/auth/methods", [{"kind": "oidc", "label": "Our <b>login</b>", "url": "/health"}]):
+        page.open(f"{url}#/keys")
+        page.click("link", "Our <b>login</b>")
+        page.until("location.pathname === '/health'")
+    page.open(f"{url}#sign-in-failed=not_entitled")
+    page.see("[role=alert]", "You are known, but may not use this service.")
+    assert page.run("location.hash") == "#/keys", "the way back was kept, and the failure isn't in the address"
+    with answers(page, "/api/v1/auth/oidc/token", tokens):
+        page.open(f"{url}#signed-in")
+        page.until(SIGNED_IN)
+        page.see("#who", "ada")
+
+
+def test_a_document_is_uploaded_read_and_deleted(page: Tab, worker: Process, tmp_path: Path) -> None:
+    file = tmp_path / "<img src=x onerror=window.pwned=1>.txt"
+    file.write_text("Refunds are paid within fourteen days.")
+    unreadable = tmp_path / "program.exe"
+    unreadable.write_bytes(b"MZ")
+    page.click("link", "Documents")
+    page.see("#panel", "There are no documents.")
+    root = page.send("DOM.getDocument", depth=0)["root"]["nodeId"]
+    field = page.send("DOM.querySelector", nodeId=root, selector="input[type=file]")["nodeId"]
+    page.send("DOM.setFileInputFiles", nodeId=field, files=[str(file), str(unreadable)])
+    page.see("#panel table", file.name)
+    page.see("#panel .notice", "program.exe: Documents of that type can't be read.")
+    page.see("#panel .badge", "ready", 30)
+    assert page.run("window.pwned") is None
+    page.click("button", f"Delete {file.name}")
+    page.click("button", "Delete")
+    page.see("#panel", "There are no documents.")
 
 
 ATTACKS = [

@@ -1,8 +1,11 @@
 // Signing in: by password, and by whatever else the server offers.
-import { get, post } from "./api.js";
+import { get, post, Problem } from "./api.js";
 import { el, find } from "./dom.js";
 import { choose, explain, language, LANGUAGES, t, translate } from "./i18n.js";
 import { session } from "./session.js";
+
+// Where the user was going before the way to a provider led away from the page.
+const PLACE = "aigo.place";
 
 /** Show the form; `why` says what brought the user here. */
 export function showLogin(why) {
@@ -15,6 +18,26 @@ export function showLogin(why) {
   find("#login [name=name]").focus();
 }
 
+/**
+ * After a provider has sent the browser back: take the tokens, or say why there are none. Resolves to whether
+ * somebody is signed in now.
+ */
+export async function returned() {
+  const [, good, failure] = /^#(?:(signed-in)|sign-in-failed=(\w+))$/.exec(location.hash) ?? [];
+  if (!good && !failure) return false;
+  history.replaceState(null, "", sessionStorage.getItem(PLACE) ?? "#/");
+  sessionStorage.removeItem(PLACE);
+  try {
+    if (failure) throw new Problem(401, { code: failure, detail: t("login.failed") });
+    session.begin(await post("/auth/oidc/token"));
+    return true;
+  } catch (problem) {
+    showLogin();
+    find("#login-error").textContent = explain(problem);
+    return false;
+  }
+}
+
 /** Show the field for the code of a second factor, or put it away. */
 function askForCode(yes) {
   const code = find("#login-code");
@@ -24,12 +47,14 @@ function askForCode(yes) {
   if (yes) code.focus();
 }
 
+const remember = () => sessionStorage.setItem(PLACE, location.hash || "#/");
+
 /** Offer the other ways to sign in; without an answer there is the form. */
 async function offerOthers() {
   const place = find("#login-others");
   const methods = await get("/auth/methods").catch(() => []);
   const others = methods.filter(({ kind }) => kind === "oidc");
-  place.replaceChildren(...others.map(({ label, url }) => el("a", { class: "button", href: url, text: label })));
+  place.replaceChildren(...others.map(({ label, url }) => el("a", { class: "button", href: url, text: label, on: { click: remember } })));
   place.hidden = !others.length;
 }
 

@@ -174,5 +174,6 @@ session.addEventListener("ended", (event) => {
 });
 
 dispatchEvent(new Event("aigo:started"));
-if (session.user) void enter();
-else login.showLogin();
+if (await login.returned()) await enter();
+else if (session.user) await enter();
+else if (find("#login").hidden) login.showLogin();

@@ -1,5 +1,6 @@
 export default {
   "sign_in": "Sign in", "login.more": "Your organisation's own assistant", "name": "Name", "password": "Password",
+  "login.failed": "Signing in by your organisation didn't succeed.",
   "login.wrong": "The name or the password is wrong, or the account is locked for a while.",
   "expired": "Your session has ended. Sign in again to go on where you were.", "signed_out": "You are signed out.",
   "sign_out": "Sign out", "language": "Language", "language.now": "The language is English now.",

@@ -1,5 +1,6 @@
 export default {
   "sign_in": "登录", "login.more": "您所在组织的智能助手", "name": "名称", "password": "密码",
+  "login.failed": "通过您所在组织的登录未成功。",
   "login.wrong": "名称或密码错误，或者账户暂时被锁定。",
   "expired": "会话已结束。请重新登录，可从中断处继续。", "signed_out": "您已退出登录。",
   "sign_out": "退出登录", "language": "语言", "language.now": "语言已切换为中文。",
