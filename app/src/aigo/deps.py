@@ -22,7 +22,9 @@ from aigo.runtime import Runtime
 _SIGNED_BODY = 1_048_576
 
 
-def _runtime(request: Request) -> Runtime:
+# What doesn't wait is async all the same: the framework sends plain functions through a thread, which costs more
+# than all the rest of a dependency.
+async def _runtime(request: Request) -> Runtime:
     runtime: Runtime = request.app.state.runtime
     return runtime
 
@@ -30,7 +32,7 @@ def _runtime(request: Request) -> Runtime:
 Running = Annotated[Runtime, Depends(_runtime)]
 
 
-def _origin(request: Request) -> Origin:
+async def _origin(request: Request) -> Origin:
     agent = request.headers.get("user-agent")
     return Origin(request.client.host if request.client else None, agent[:200].replace("\x00", "") if agent else None)
 

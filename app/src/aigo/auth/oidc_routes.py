@@ -28,7 +28,7 @@ _RESULT_SECONDS = 60
 _REDIRECT: dict[int | str, dict[str, Any]] = {303: {"description": "Go there.", "content": {}}}
 
 
-def _provider(runtime: Running) -> Provider:
+async def _provider(runtime: Running) -> Provider:
     if runtime.provider is None:
         raise Problem(404, "not_found", "No provider is configured here.")
     return runtime.provider
