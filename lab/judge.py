@@ -1,8 +1,7 @@
 """Let outside tools judge a lab host, and print one table.
 
-    lab/lab.py up --name judged --layout single --image judged
-    ansible-playbook -i .lab/judged/inventory playbooks/site.yml
-    lab/judge.py --name judged [--datastream FILE]
+    lab/judge.py --deploy [--datastream FILE]     a lab of its own, deployed as inventories/single says, then judged
+    lab/judge.py --name NAME                      a lab that stands (lab.py up --image judged)
 
 Lynis, ssh-audit, nmap and `systemd-analyze security` are Debian's. With the SCAP data stream of a benchmark for Debian
 13, which Debian does not carry and which has to be built elsewhere, OpenSCAP judges CIS and ANSSI as well. They are put
@@ -39,6 +38,13 @@ class Verdict:
     wanted: str
     good: bool | None
     details: tuple[str, ...] = ()
+
+
+def deploy(name: str) -> None:
+    """Bring the single tier up on a host that judges take for a virtual machine."""
+    inventory = lab.up(name, "single", lab.layout_hosts("single"), "judged")
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "playbooks/site.yml", "-i", str(inventory)]
+    subprocess.run(command, cwd=lab.ROOT, check=True)
 
 
 def inside(container: str, command: str, check: bool = True) -> str:
@@ -152,6 +158,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", default="judged", help="the lab")
     parser.add_argument("--host", default="aigo1")
+    parser.add_argument("--deploy", action="store_true", help="make the lab and deploy the single tier first")
     parser.add_argument("--expect", default="22,80,443", help="TCP ports that a stranger may find open")
     parser.add_argument("--datastream", type=Path, help="SCAP data stream for Debian 13 with CIS and ANSSI profiles")
     parser.add_argument("--details", action="store_true", help="name what was found beside the figures")
@@ -159,6 +166,8 @@ def main() -> int:
     expected = sorted(int(port) for port in options.expect.split(","))
     good = True
     try:
+        if options.deploy:
+            deploy(options.name)
         for verdict in judge(options.name, options.host, expected, options.datastream):
             mark = {True: "good", False: "MISSED", None: ""}[verdict.good]
             print(f"{verdict.judge:46} {verdict.figure:34} {verdict.wanted:12} {mark}", flush=True)
