@@ -2,7 +2,7 @@
 NAME ?= demo
 BIN := .venv/bin
 PROOFS := certificate config_set nftables_ruleset app_release
-PYTHON_SOURCES := plugins tests/unit tests/preflight roles/model/files
+PYTHON_SOURCES := plugins tests/unit tests/preflight roles/model/files roles/backups/templates
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-down test lint sanity unit preflight app-test proofs artefact molecule bench lock changelog

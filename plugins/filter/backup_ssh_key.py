@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import struct
 from typing import Any
@@ -22,6 +21,7 @@ except ImportError:
 _TYPE = b"ssh-ed25519"
 _BLOCK = 8
 _LINE = 70
+_SHORTEST = 32
 
 
 def _string(value: bytes) -> bytes:
@@ -29,18 +29,15 @@ def _string(value: bytes) -> bytes:
 
 
 def backup_ssh_key(seed: str, comment: str = "aigo-backup") -> dict[str, str]:
-    """Make the Ed25519 key that a seed of 32 bytes, in base64, stands for; always the same, in OpenSSH's own form.
+    """Make the Ed25519 key that a secret text stands for; always the same, in OpenSSH's own form.
 
     cryptography's serialisation draws a random number for each call, which would be a change at every run.
     """
     if Ed25519PrivateKey is None:
         raise AnsibleFilterError("backup_ssh_key: the control node lacks the Python library cryptography: install it")
-    try:
-        secret = base64.b64decode(seed, validate=True)
-    except (binascii.Error, TypeError, ValueError):
-        secret = b""
-    if len(secret) != 32:
-        raise AnsibleFilterError("backup_ssh_key: the seed is not the base64 form of 32 bytes: see docs/secrets.md")
+    if len(seed) < _SHORTEST:
+        raise AnsibleFilterError(f"backup_ssh_key: the seed has {len(seed)} characters, {_SHORTEST} are needed")
+    secret = hashlib.sha256(b"aigo.onprem backup ssh key " + seed.encode()).digest()
     public = Ed25519PrivateKey.from_private_bytes(secret).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     blob = _string(_TYPE) + _string(public)
     check = hashlib.sha256(b"check" + secret).digest()[:4]
