@@ -47,7 +47,7 @@ function draw(entries) {
   return table(t("audit"), heads, entries.map((entry) => [
     String(entry.sequence), when(entry.at, { dateStyle: "short", timeStyle: "medium" }), entry.actor_name,
     el("code", { text: entry.action }), badge(t(`outcome.${entry.outcome}`), entry.outcome === "failure" ? "bad" : "good"),
-    entry.address ?? "–", el("small", { class: "note", text: details(entry) }),
+    entry.address ?? "–", el("small", { class: "note details", text: details(entry) }),
   ]));
 }
 
