@@ -51,6 +51,7 @@ unit: .venv/complete  ## Unit tests of the plugins, and the table of bad invento
 	$(BIN)/pytest -q -n 2 tests/unit tests/preflight
 
 app-test: .venv-app/complete  ## The application's tests against real PostgreSQL and Redis
+	$(BIN)/python lab/browser.py
 	$(BIN)/python lab/services.py .venv-app/bin/pytest -q -c app/pyproject.toml app/tests
 
 proofs: .venv/complete  ## What only a real host shows of the modules: rollback, lock-out guard, renewal, hand-over
