@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from argon2 import PasswordHasher
 
-from aigo.auth.passwords import hash_password
 from aigo.config import load_settings
 from aigo.db.migrate import migrate
 from aigo.ids import new_id
@@ -58,7 +58,8 @@ def inner_site(tmp_path_factory: pytest.TempPathFactory, admin_dsn: str, redis_u
     directory: Path = tmp_path_factory.mktemp("inner") / "etc"
     with fresh_site(directory, admin_dsn, redis_url) as site:
         migrate(load_settings(directory).database)
-        hashed = hash_password(PASSWORD)
+        # As cheap as hashes get: what real ones cost is a matter of the tests that look at it.
+        hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
         for name, role in (("root", "admin"), ("olga", "auditor"), ("uwe", "user")):
             site.sql(
                 "INSERT INTO users (id, name, display_name, role, password_hash) VALUES (%s, %s, %s, %s, %s)",

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -267,8 +268,10 @@ async def test_so_many_wrong_passwords_as_configured_lock_and_an_administrator_u
 
 
 async def test_an_unknown_name_costs_as_much_hashing_as_a_known_one(
-    app: Served, monkeypatch: pytest.MonkeyPatch
+    app: Served, inner_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    name = new_user(inner_site)
+    inner_site.sql("UPDATE users SET password_hash = %s WHERE name = %s", passwords.hash_password(PASSWORD), name)
     verified = []
     real = PasswordHasher.verify
 
@@ -277,7 +280,7 @@ async def test_an_unknown_name_costs_as_much_hashing_as_a_known_one(
         return real(self, hashed, password)
 
     monkeypatch.setattr(PasswordHasher, "verify", spy)
-    answers = [await app.login(name, "wrong password") for name in ("uwe", "no such person")]
+    answers = [await app.login(name, "wrong password") for name in (name, "no such person")]
     assert answers[0].json() == answers[1].json()
     assert len(verified) == 2
     assert verified[1] == passwords.ABSENT
@@ -500,3 +503,14 @@ async def test_commands_on_a_socket_count_for_the_user(inner_site: Site) -> None
         "not_found",
         "too_many_requests",
     ]
+
+
+def test_the_table_of_roles_is_documented_as_it_is() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "identity.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
+    ]
+    told = {row[0].strip("`"): tuple(cell == "yes" for cell in row[2:]) for row in rows}
+    assert told == {
+        str(permission): tuple(permission in PERMISSIONS[role] for role in ROLES) for permission in Permission
+    }
