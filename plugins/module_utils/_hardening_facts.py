@@ -30,6 +30,23 @@ def connecting_user(environment: Mapping[str, str] = os.environ) -> str:
     return name or pwd.getpwuid(os.getuid()).pw_name
 
 
+def controller(proc: Path = Path("/proc"), pid: int | None = None) -> str:
+    """The address that the session comes from, empty where there is none. sudo drops it from the environment, so the
+    processes above are asked."""
+    current = os.getpid() if pid is None else pid
+    while current > 1:
+        try:
+            environment = (proc / str(current) / "environ").read_bytes().split(b"\0")
+            # The name of the program, in brackets, may hold blanks.
+            current = int((proc / str(current) / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            return ""
+        for item in environment:
+            if item.startswith(b"SSH_CONNECTION="):
+                return item.partition(b"=")[2].split()[0].decode()
+    return ""
+
+
 def parse_sshd(text: str) -> dict[str, Any]:
     """Ports and explicit addresses from C(sshd -T). Without any output: port 22 on every address."""
     ports, addresses = [], []
@@ -91,6 +108,7 @@ def collect(runner: Runner = run_command, runtimes: Sequence[str] = _RUNTIMES) -
     found = [name for name in runtimes if shutil.which(name, path=path)]
     return {
         "user": connecting_user(),
+        "controller": controller(),
         "ssh": parse_sshd(runner(["sshd", "-T"]).out),
         "audit": audit_state(),
         "apparmor": _has("/sys/module/apparmor/parameters/enabled", "Y"),

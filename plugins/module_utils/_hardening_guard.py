@@ -22,7 +22,8 @@ _UNIT = "aigo-sign-in-rollback"
 # before they are unpacked, so that files that came with the change go.
 _ROLLBACK = (
     'mv -- "$1" "$2" && tar --extract --preserve-permissions --recursive-unlink --directory=/ --file="$2" '
-    '&& shift 2 && systemctl try-restart -- "$@"'
+    # A daemon that the change has killed is not running any more, so it is started and not only restarted.
+    '&& shift 2 && { systemctl reset-failed -- "$@"; systemctl restart -- "$@"; }'
 )
 
 

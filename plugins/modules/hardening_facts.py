@@ -35,6 +35,11 @@ user:
   returned: success
   type: str
   sample: admin
+controller:
+  description: The address that the session comes from; empty without SSH.
+  returned: success
+  type: str
+  sample: 192.0.2.7
 ssh:
   description: Where sshd listens. C(addresses) is empty where it listens everywhere.
   returned: success

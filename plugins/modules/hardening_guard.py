@@ -41,7 +41,7 @@ options:
       - /usr/share/pam-configs
       - /var/lib/pam
   units:
-    description: Units that read those files, restarted where they run when the files are put back.
+    description: Units that read those files, restarted with them, also where the change has ended them.
     type: list
     elements: str
     default: [ssh.service]

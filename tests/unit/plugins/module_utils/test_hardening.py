@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.aigo.onprem.plugins.module_utils._hardening_access import AccessError, Account, apply, plan
 from ansible_collections.aigo.onprem.plugins.module_utils._hardening_facts import (
     connecting_user,
+    controller,
     learns_routes,
     parse_sshd,
     routes_on_purpose,
@@ -37,6 +38,15 @@ def groups(**members: Sequence[str]):  # type: ignore[no-untyped-def]
 def test_the_account_that_is_signed_in_is_the_one_that_called_sudo() -> None:
     assert connecting_user({"SUDO_USER": "admin"}) == "admin"
     assert connecting_user({}) != ""
+
+
+def test_the_controllers_address_is_found_above_sudo(tmp_path: Path) -> None:
+    for pid, parent, environment in ((9, 8, b"PATH=/bin"), (8, 1, b"A=b\0SSH_CONNECTION=192.0.2.7 4000 10.0.0.1 22")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (a (b) c) S {parent} 0")
+        (tmp_path / str(pid) / "environ").write_bytes(environment)
+    assert controller(tmp_path, 9) == "192.0.2.7"
+    assert controller(tmp_path, 7) == ""
 
 
 def test_sshd_keeps_its_ports_and_only_explicit_addresses() -> None:
