@@ -14,6 +14,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
+from aigo.cache.live import CacheAway, Entry, LiveReader, parsed
 from aigo.config.load import reveal
 from aigo.config.schema import Redis as RedisSettings
 from aigo.config.schema import split_endpoint
@@ -23,10 +24,6 @@ _BLOCK_MS = 1000
 _STREAM_SECONDS = 3600
 _STREAM_LENGTH = 20_000
 _FAILURES = (RedisError, OSError, TimeoutError)
-
-
-class CacheAway(Exception):
-    """Redis didn't answer, or none is configured."""
 
 
 class Cache:
@@ -42,6 +39,7 @@ class Cache:
         self._blocking = _clients(settings, socket_timeout=_BLOCK_MS / 1000 + 2)
         self._current = 0
         self._closed_until = 0.0
+        self.live = LiveReader(self)
 
     @property
     def available(self) -> bool:
@@ -50,6 +48,7 @@ class Cache:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.live.close()
         for client in (*self._quick, *self._blocking):
             await client.aclose()
 
@@ -119,33 +118,33 @@ class Cache:
         except _FAILURES:
             self._failed()
 
-    async def follow(self, stream: str, after: int) -> list[dict[str, Any]]:
-        """Wait up to a second for events after a sequence; :raises CacheAway: when Redis can't tell."""
+    async def read_streams(self, positions: dict[str, int]) -> dict[str, list[Entry]]:
+        """Wait up to a second for entries after these positions; :raises CacheAway: when Redis can't tell."""
         if not self.available:
             raise CacheAway
         try:
             client = self._blocking[self._current]
-            answer: Any = await client.xread({stream: f"{after}-0"}, count=500, block=_BLOCK_MS)
+            after = {stream: f"{sequence}-0" for stream, sequence in positions.items()}
+            answer: Any = await client.xread(after, count=500, block=_BLOCK_MS)  # type: ignore[arg-type]
         except _FAILURES as error:
             self._failed()
             raise CacheAway from error
-        batches = answer.values() if isinstance(answer, dict) else (entries for _, entries in answer or [])
-        return [json.loads(fields["e"]) for entries in batches for _, fields in _flat(entries)]
+        return {stream: parsed(entries) for stream, entries in _pairs(answer)}
 
     def _failed(self) -> None:
         self._closed_until = time.monotonic() + _PAUSE
         self._current = (self._current + 1) % max(len(self._quick), 1)
 
 
+def _pairs(answer: Any) -> Any:
+    # A dictionary in RESP3, a list in RESP2, nothing after a wait in vain.
+    return answer.items() if isinstance(answer, dict) else answer or []
+
+
 @cache
 def _digest(script: str) -> str:
     # Redis names scripts so; nothing rests on the hash being a good one.
     return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-
-
-def _flat(entries: Any) -> Any:
-    # RESP3 nests the entries of a stream in one more list than RESP2 does.
-    return entries[0] if entries and isinstance(entries[0], list) else entries
 
 
 def _clients(settings: RedisSettings, socket_timeout: float) -> list[Redis]:

@@ -113,5 +113,9 @@ async def _redis(runtime: Runtime) -> Check:
 
 
 def _models(runtime: Runtime) -> Check:
-    names = [model.name for model in runtime.settings.models if model.kind == "openai"]
-    return Check(status="up", detail=", ".join(names) or "the embedded scripted model")
+    endpoints = runtime.agent.endpoints
+    if not runtime.settings.models:
+        return Check(status="up", detail="the embedded scripted model")
+    told = [f"{endpoint.name} (left alone)" if endpoint.breaker.open else endpoint.name for endpoint in endpoints]
+    away = all(endpoint.breaker.open for endpoint in endpoints)
+    return Check(status="away" if away else "up", detail=", ".join(told))

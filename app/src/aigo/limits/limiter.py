@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aigo.cache import Cache
-from aigo.cache.client import CacheAway
+from aigo.cache.live import CacheAway
 from aigo.config.identity import Limits, Rate
 from aigo.problems import Problem
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
-from aigo.cache import Cache, CacheAway
+from aigo.cache import Cache, CacheAway, Subscription
 from aigo.runs.events import Event, stream_key
 from aigo.runs.executor import Executor
 from aigo.runs.store import RunStore
@@ -31,19 +31,20 @@ class Follower:
                 if event.terminal:
                     return
                 after = event.sequence
-        while True:
-            for event in await self._stored(run_id, after):
-                yield event
-                if event.terminal:
-                    return
-                after = event.sequence
-            # While Redis delivers without a gap, PostgreSQL isn't asked.
-            while batch := await self._live(run_id, after):
-                for event in batch:
+        with self._cache.live.follow(stream_key(run_id), after) as live:
+            while True:
+                for event in await self._stored(run_id, after):
                     yield event
                     if event.terminal:
                         return
                     after = event.sequence
+                # While Redis delivers without a gap, PostgreSQL isn't asked.
+                while batch := await self._live(live, after):
+                    for event in batch:
+                        yield event
+                        if event.terminal:
+                            return
+                        after = event.sequence
 
     async def _stored(self, run_id: UUID, after: int) -> list[Event]:
         try:
@@ -53,14 +54,9 @@ class Follower:
             await asyncio.sleep(_POLL)
             return []
 
-    async def _live(self, run_id: UUID, after: int) -> list[Event]:
+    async def _live(self, live: Subscription, after: int) -> list[Event]:
         try:
-            events = [Event.from_wire(body) for body in await self._cache.follow(stream_key(run_id), after)]
+            return [Event.from_wire(body) for body in await live.read(after)]
         except CacheAway:
             await asyncio.sleep(_POLL)
             return []
-        if events and events[0].sequence != after + 1:
-            # Redis was away for a while and has a hole that PostgreSQL hasn't.
-            await asyncio.sleep(_POLL)
-            return []
-        return events
