@@ -121,7 +121,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     p = module.params
     client = SiteClient(Edge(p["address"], p["domain"], ca_path=p["ca_path"], timeout=_ANSWER_SECONDS))
     body = {"name": p["username"], "password": p["password"]}
-    client.authorise(client.request("POST", "/api/v1/auth/login", body).json()["access_token"])
+    client.authorise(_patiently(client.request, "POST", "/api/v1/auth/login", body).json()["access_token"])
     label, stop, end = f"Drill {secrets.token_hex(4)}", Path(p["stop_file"]), time.monotonic() + p["seconds"]
     written = drill.write_until(client, label, p["interval"], lambda: stop.exists() or time.monotonic() > end)
     found = _patiently(drill.find, client, label)
