@@ -67,9 +67,7 @@ class KeyRing:
             try:
                 yield cipher.decrypt(_nonce(number, last), piece, header + name.encode())
             except InvalidTag:
-                raise Unreadable(
-                    f"{name} was changed or cut off, or its key is another one"
-                ) from None
+                raise Unreadable(f"{name} was changed or cut off, or its key is another one") from None
             number += 1
 
     def _cipher(self, key_id: str, salt: bytes) -> AESGCM:
