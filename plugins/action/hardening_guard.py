@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 _MODULE = "aigo.onprem.hardening_guard"
@@ -27,7 +27,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
         """Run the step; where something has changed, prove it on a new session."""
         super().run(tmp, task_vars)
         args = {key: value for key, value in self._task.args.items() if key != "proven"}
-        result = self._call(args, task_vars)
+        try:
+            result = self._call(args, task_vars)
+        except AnsibleError as error:
+            if args.get("state") != "confirmed":
+                raise
+            result = {"failed": True, "msg": str(error)}
         # A failure that the module did not make: root cannot even be had on the session from before the changes.
         no_root = bool(result.get("failed")) and "sign_in_guard" not in result
         if args.get("state") == "confirmed" and (no_root or result.get("proof_needed")):
@@ -45,7 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
                 if not result.get("failed") or "sign_in_guard" in result:
                     return result
                 reason = str(result.get("module_stderr") or result.get("msg"))
-            except AnsibleConnectionFailure as error:
+            except AnsibleError as error:  # no connection, or a password that sudo suddenly wants
                 reason = str(error)
             if time.monotonic() > deadline:
                 raise AnsibleActionFail(

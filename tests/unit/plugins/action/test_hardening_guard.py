@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.play_context import PlayContext
 from ansible.playbook.task import Task
@@ -81,6 +81,13 @@ def test_a_session_without_root_is_no_proof(controller: Controller) -> None:
 def test_root_that_is_lost_on_the_old_session_waits_for_the_timer(controller: Controller) -> None:
     taken_back = {"failed": True, "msg": "taken back", "sign_in_guard": True}
     assert controller.run(NO_ROOT, NO_ROOT, taken_back)["msg"] == "taken back"
+    assert controller.events == ["confirmed", *["reset", "prove"] * 2]
+
+
+def test_a_password_that_sudo_suddenly_wants_waits_for_the_timer(controller: Controller) -> None:
+    taken_back = {"failed": True, "msg": "taken back", "sign_in_guard": True}
+    wants = AnsibleError("Missing sudo password")
+    assert controller.run(wants, wants, taken_back)["msg"] == "taken back"
     assert controller.events == ["confirmed", *["reset", "prove"] * 2]
 
 
