@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 
@@ -93,3 +94,29 @@ async def served(site: Site, **config: Any) -> AsyncIterator[Served]:
     app = build_app(load_settings(site.directory))
     async with app.router.lifespan_context(app):
         yield Served(app)
+
+
+def new_user(site: Site, role: str = "user") -> str:
+    """Make a user with the usual password and return the name."""
+    name = f"p{uuid4().hex[:8]}"
+    site.sql(
+        "INSERT INTO users (id, name, display_name, role, password_hash)"
+        " SELECT %s, %s, %s, %s, password_hash FROM users WHERE name = 'uwe'",
+        uuid4(),
+        name,
+        name,
+        role,
+    )
+    return name
+
+
+async def tokens(app: Served, name: str, **more: Any) -> dict[str, Any]:
+    answer = await app.login(name, **more)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+async def status(app: Served, credential: str, path: str = "/api/v1/auth/me") -> int:
+    async with app.client(credential) as client:
+        return (await client.get(path)).status_code
