@@ -5,7 +5,7 @@ PROOFS := certificate config_set nftables_ruleset app_release
 PYTHON_SOURCES := plugins tests/unit tests/preflight roles/model/files roles/backups/templates
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint sanity unit preflight app-test proofs artefact molecule bench lock changelog
+.PHONY: help demo demo-down test lint sanity unit preflight app-test proofs artefact molecule bench judge lock changelog
 
 help:  ## Show the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -67,6 +67,9 @@ molecule: .venv/complete  ## The scenario `single`: check, converge, idempotence
 
 bench: .venv/complete  ## Measure a deployment against its floor
 	@$(BIN)/python lab/bench.py
+
+judge: .venv/complete  ## Let outside tools judge a hardened lab host
+	@$(BIN)/python lab/judge.py --deploy
 
 lock: .venv/complete  ## Renew the locks of the control node
 	$(BIN)/uv pip compile --quiet --no-header --universal --python-version 3.11 --generate-hashes --upgrade requirements/uv.in -o requirements/uv.txt

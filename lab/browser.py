@@ -1,6 +1,6 @@
 """Have a headless Chromium on this machine, which the tests of the application's page drive.
 
-    .venv/bin/python lab/browser.py
+.venv/bin/python lab/browser.py
 """
 
 from __future__ import annotations

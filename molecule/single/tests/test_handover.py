@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.aigo.onprem.plugins.module_utils._site_client import Edge, SiteClient, SiteError
 
 PACE = 0.15  # seconds between requests: below the edge's limit of ten a second for one address
