@@ -54,7 +54,7 @@ def ensure_running() -> None:
     else:
         with ENGINE_LOG.open("ab") as log:
             subprocess.Popen(["dockerd", "--log-level=warn"], stdout=log, stderr=log, start_new_session=True)
-    for _ in range(120):
+    for _unused in range(120):
         if quiet("docker", "info"):
             return
         time.sleep(0.25)

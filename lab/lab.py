@@ -121,7 +121,7 @@ def boot(lab: str, host: str, address: str, key: str, publish: int | None, image
     docker("exec", name, "ssh-keygen", "-A")
     docker("exec", "-i", name, "sh", "-c", "umask 077; cat > /home/admin/.ssh/authorized_keys", stdin=key)
     docker("exec", name, "chown", "admin:admin", "/home/admin/.ssh/authorized_keys")
-    for _ in range(100):
+    for _unused in range(100):
         state = docker("exec", name, "systemctl", "is-system-running", check=False)
         if state in ("running", "degraded"):
             break

@@ -161,7 +161,7 @@ def _metadata(words: Vocabulary, width: int) -> list[bytes]:
         _field("llama.vocab_size", UINT32, len(words.tokens)),
         _field("tokenizer.ggml.model", STRING, "llama"),
         _list("tokenizer.ggml.tokens", STRING, words.tokens),
-        _list("tokenizer.ggml.scores", FLOAT32, (0.0 for _ in words.tokens)),
+        _list("tokenizer.ggml.scores", FLOAT32, (0.0 for _unused in words.tokens)),
         _list("tokenizer.ggml.token_type", INT32, words.kinds),
         _field("tokenizer.ggml.bos_token_id", UINT32, index["<|im_start|>"]),
         _field("tokenizer.ggml.eos_token_id", UINT32, index["<|im_end|>"]),

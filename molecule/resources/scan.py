@@ -17,7 +17,7 @@ PATIENCE = 1.5  # seconds; on the lab's own bridge an open port answers within a
 async def is_open(address: str, port: int, gate: asyncio.Semaphore) -> bool:
     async with gate:
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), PATIENCE)
+            _unused, writer = await asyncio.wait_for(asyncio.open_connection(address, port), PATIENCE)
         except OSError:  # TimeoutError is one
             return False
         writer.close()

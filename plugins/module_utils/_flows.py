@@ -15,7 +15,7 @@ ALL = "all"
 PORTLESS = frozenset({"vrrp"})
 PROTOCOLS = frozenset({"tcp", "udp"}) | PORTLESS
 
-Addresses = Mapping[str, Sequence[str] | str]
+Addresses = Mapping[str, "Sequence[str] | str"]
 
 
 class FlowError(ValueError):

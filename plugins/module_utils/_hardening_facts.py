@@ -24,8 +24,9 @@ _IMMUTABLE = 2
 _RUNTIMES = ("dockerd", "containerd", "podman", "libvirtd", "incusd", "lxd")
 
 
-def connecting_user(environment: Mapping[str, str] = os.environ) -> str:
+def connecting_user(environment: Mapping[str, str] | None = None) -> str:
     """The account that signed in: the one that called sudo, else the one that runs."""
+    environment = os.environ if environment is None else environment
     name = environment.get("SUDO_USER") or environment.get("DOAS_USER")
     return name or pwd.getpwuid(os.getuid()).pw_name
 

@@ -160,9 +160,10 @@ def _common_name(subject: bytes) -> str:
 def _extensions(fields: list[tuple[int, bytes]]) -> Iterator[tuple[str, bytes]]:
     for tag, content in fields:
         if tag == 0xA3:
-            for _sequence, extension in _elements(next(_elements(content))[1]):
-                parts = list(_elements(extension))
-                yield _oid(parts[0][1]), parts[-1][1]
+            for _set, extensions in list(_elements(content))[:1]:
+                for _sequence, extension in _elements(extensions):
+                    parts = list(_elements(extension))
+                    yield _oid(parts[0][1]), parts[-1][1]
 
 
 def _alt_names(extension: bytes) -> Iterator[str]:

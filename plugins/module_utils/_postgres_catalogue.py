@@ -67,7 +67,7 @@ def read_cluster(connection: Any, wanted: database.Wanted) -> database.Cluster:
         roles[name] = database.Role(login, frozenset(attributes), stored, frozenset(groups))
     rows = _rows(connection, _DATABASE, wanted.database)
     owner = rows[0][0] if rows else None
-    return database.Cluster(roles, owner, frozenset((grantee, privilege) for _, grantee, privilege in rows))
+    return database.Cluster(roles, owner, frozenset((grantee, privilege) for _unused, grantee, privilege in rows))
 
 
 def read_content(connection: Any, wanted: database.Wanted) -> database.Content:
@@ -78,7 +78,7 @@ def read_content(connection: Any, wanted: database.Wanted) -> database.Content:
     lacking = _rows(connection, _LACKING, [w.name for w in wanted.writers], wanted.schema, wanted.owner.name)
     return database.Content(
         schema_owner=schema[0][0] if schema else None,
-        schema_privileges=frozenset((grantee, privilege) for _, grantee, privilege in schema),
+        schema_privileges=frozenset((grantee, privilege) for _unused, grantee, privilege in schema),
         extensions={name: database.Extension(installed, latest) for name, installed, latest in offered},
         defaults=frozenset((kind, grantee, privilege) for kind, grantee, privilege in defaults),
         lacking=frozenset((kind, grantee) for kind, grantee in lacking),

@@ -90,7 +90,7 @@ class Connection:
         if kind == b"$":
             return None if text == "-1" else self._file.read(int(text) + 2)[:-2].decode(errors="replace")
         if kind == b"*":
-            return None if text == "-1" else [self._read() for _ in range(int(text))]
+            return None if text == "-1" else [self._read() for _unused in range(int(text))]
         return text
 
 

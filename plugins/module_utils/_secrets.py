@@ -67,7 +67,7 @@ def generate(spec: SecretSpec) -> str:
     if spec.kind == "base64key":
         return base64.b64encode(secrets.token_bytes(32)).decode()
     while True:
-        value = "".join(secrets.choice(_ALPHABET) for _ in range(spec.length))
+        value = "".join(secrets.choice(_ALPHABET) for _unused in range(spec.length))
         if all(any(test(char) for char in value) for test in (str.islower, str.isupper, str.isdigit)):
             return value
 

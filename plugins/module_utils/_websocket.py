@@ -111,10 +111,10 @@ class WebSocket:
             if len(self._rest) > _HEADERS_LIMIT:
                 raise WebSocketError("the answer to the upgrade has no end")
             self._rest += self._receive()
-        head, _, self._rest = self._rest.partition(b"\r\n\r\n")
+        head, _unused, self._rest = self._rest.partition(b"\r\n\r\n")
         status, *lines = head.decode("latin-1").split("\r\n")
         pairs = (line.partition(":") for line in lines)
-        return status, {name.strip().lower(): value.strip() for name, _, value in pairs}
+        return status, {name.strip().lower(): value.strip() for name, _unused, value in pairs}
 
     def _frame(self) -> tuple[bool, int, bytes]:
         first, second = self._exactly(2)

@@ -21,7 +21,7 @@ SERVICES = [
 
 def wait_for(question, wanted, seconds: int):
     """Ask until the answer is the wanted one; return the last answer."""
-    for _ in range(seconds * 2):
+    for _unused in range(seconds * 2):
         answer = question()
         if answer == wanted:
             return answer

@@ -54,7 +54,7 @@ class Site:
 
     def wait(self, question: Callable[[], bool], seconds: int) -> bool:
         """Ask until it is so, or the time is over."""
-        for _ in range(seconds * 2):
+        for _unused in range(seconds * 2):
             if question():
                 return True
             time.sleep(0.5)

@@ -13,7 +13,7 @@ def test_status_shows_one_leader_of_each_kind_and_everybody_in_place(site: Any) 
     done = site.playbook("status")
     assert done.returncode == 0, done.stdout[-3000:]
     found: dict[str, list[str]] = {}
-    for _, service, place in ROWS.findall(done.stdout):
+    for _unused, service, place in ROWS.findall(done.stdout):
         found.setdefault(service, []).append(place)
     assert {service: sorted(places) for service, places in found.items()} == {
         "edge": ["member", "member", "primary"],

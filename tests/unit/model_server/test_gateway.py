@@ -121,7 +121,7 @@ def test_what_outlasts_the_drain_is_cut(tmp_path: Path, pair: tuple[Path, Path])
 def test_a_client_is_closed_when_nothing_is_behind(tmp_path: Path, pair: tuple[Path, Path]) -> None:
     async def scenario() -> bytes:
         gateway = Gateway(tmp_path / "absent", server_context(*pair))
-        reader, _ = await connect(await gateway.listen("127.0.0.1", 0), pair[0])
+        reader, _unused = await connect(await gateway.listen("127.0.0.1", 0), pair[0])
         answer = await reader.read()
         await gateway.close(1)
         return answer

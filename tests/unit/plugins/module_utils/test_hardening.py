@@ -144,14 +144,14 @@ def test_mounts_get_what_they_lack_and_directories_are_reported() -> None:
 PROFILE = """Name: x
 Auth-Type: Primary
 Auth:
-	required	pam_faillock.so preauth
-	[success=end default=ignore]	pam_unix.so try_first_pass
+\trequired\tpam_faillock.so preauth
+\t[success=end default=ignore]\tpam_unix.so try_first_pass
 Auth-Initial:
-	required	pam_faillock.so preauth
-	[success=end default=ignore]	pam_unix.so
+\trequired\tpam_faillock.so preauth
+\t[success=end default=ignore]\tpam_unix.so
 Account-Type: Primary
 Account:
-	required	pam_faillock.so
+\trequired\tpam_faillock.so
 """
 GOOD = {
     "common-auth": "auth required pam_faillock.so preauth\nauth [success=2 default=ignore] pam_unix.so \n",

@@ -39,7 +39,7 @@ class Site:
         site = self
 
         class Fake:
-            def __enter__(self) -> Fake:
+            def __enter__(self) -> Any:
                 return self
 
             def __exit__(self, *_: object) -> None:
@@ -64,7 +64,7 @@ class Site:
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Site:
     fake = Site()
-    monkeypatch.setattr(redis, "Connection", lambda *args: fake.connection(*args))
+    monkeypatch.setattr(redis, "Connection", fake.connection)
     return fake
 
 

@@ -22,7 +22,7 @@ def test_generated_secret_has_the_length_asked_for_and_passes_its_own_check(kind
 
 
 def test_password_needs_no_quoting_anywhere() -> None:
-    assert all(s.generate(s.SecretSpec()).isalnum() for _ in range(50))
+    assert all(s.generate(s.SecretSpec()).isalnum() for _unused in range(50))
 
 
 def test_base64key_decodes_to_32_bytes() -> None:

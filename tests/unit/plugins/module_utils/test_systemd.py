@@ -45,7 +45,7 @@ def test_all_units_are_read_by_one_command_in_the_order_asked_for() -> None:
 
     states = Systemd(runner).show(["a.service", "b.service", "c.service"])
     assert len(calls) == 1
-    a, b, c = states.values()
+    a, b, c = (states[name] for name in ("a.service", "b.service", "c.service"))
     assert (a.running, a.enabled, a.need_reload, a.main_pid, a.restarts) == (True, True, True, 42, 3)
     assert (b.exists, b.running, b.enabled) == (False, False, False)
     assert (c.exists, c.masked) == (True, True)

@@ -99,7 +99,7 @@ def test_check_mode_writes_nothing(run: Any, tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_named_with_its_mend(run: Any, tmp_path: Path, options: dict[str, str], message: str) -> None:
-    path, _ = gguf(tmp_path / "a.gguf")
+    path, _unused = gguf(tmp_path / "a.gguf")
     result = run(**{"path": str(path), **options})
     assert result["failed"] is True
     assert message in result["msg"]
@@ -113,7 +113,7 @@ def test_a_file_that_is_no_model_is_refused(run: Any, tmp_path: Path) -> None:
 
 
 def test_an_upload_of_the_wrong_content_is_not_installed(run: Any, tmp_path: Path) -> None:
-    source, _ = gguf(tmp_path / "a.gguf")
+    source, _unused = gguf(tmp_path / "a.gguf")
     result = run(src=str(source), sha256="1" * 64, uploaded=str(source))
     assert result["failed"] is True
     assert not list((tmp_path / "models").glob("*.gguf"))

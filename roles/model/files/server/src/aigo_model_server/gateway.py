@@ -32,7 +32,7 @@ class Gateway:
         if self._server:
             self._server.close()
         if self._clients:
-            _, late = await asyncio.wait(self._clients, timeout=drain_seconds)
+            _unused, late = await asyncio.wait(self._clients, timeout=drain_seconds)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

@@ -121,7 +121,7 @@ class Restic:
 
     def choose(self, target: str) -> dict[str, Any]:
         """The snapshot for `latest`, `label=NAME` or `time=ISO` (the last one before). :raises BackupError:"""
-        kind, _, value = target.partition("=")
+        kind, _unused, value = target.partition("=")
         found = self.snapshots()
         if kind == "label":
             found = [item for item in found if value in (item.get("tags") or [])]

@@ -68,7 +68,7 @@ class Target:
     @classmethod
     def parse(cls, text: str, now: datetime) -> Target:
         """Read `latest`, `time=ISO` or `label=NAME`. :raises BackupError: for what is none of these, or lies ahead."""
-        kind, _, value = text.partition("=")
+        kind, _unused, value = text.partition("=")
         if text == "latest":
             return cls("latest")
         if kind == "label" and value:
