@@ -579,7 +579,7 @@ def test_a_small_screen_has_everything_and_nothing_sticks_out(page: Tab) -> None
         say(page, "What is 6 * 7?\n" + "x" * 300)
         page.until(ENDED)
         assert page.run("document.documentElement.scrollWidth") == 360
-        assert page.run("document.querySelector('#sidebar').checkVisibility({ checkVisibilityCSS: true })") is False
+        page.until("!document.querySelector('#sidebar').checkVisibility({ checkVisibilityCSS: true })")
         page.click("button", "Open the menu")
         assert page.focused() == "new"
         page.press("Escape")

@@ -215,11 +215,11 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         entries.append((wanted, current, reason, bool(reason) or stale))
 
     if not module.check_mode:
-        _require_accounts([wanted for wanted, *_unused in entries])
-        if signed is None and any(reason for _unused, _unused, reason, _unused in entries):
-            requests = {wanted.name: store.request(wanted) for wanted, _unused, reason, _unused in entries if reason}
+        _require_accounts([wanted for wanted, *_rest in entries])
+        if signed is None and any(reason for _wanted, _current, reason, _changed in entries):
+            requests = {wanted.name: store.request(wanted) for wanted, _current, reason, _changed in entries if reason}
             return {"changed": False, "requests": requests}
-        for wanted, _unused, reason, changed in entries:
+        for wanted, _current, reason, changed in entries:
             if reason:
                 store.install(wanted, (signed or {}).get(wanted.name, ""), bundle)
             elif changed:

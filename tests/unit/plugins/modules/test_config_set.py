@@ -287,10 +287,12 @@ def test_a_killed_run_does_not_stand_in_the_way_of_a_set_that_mends(host: Host) 
     host.configure("refuse")
     (host.root / "active-demo.service").write_text("active")
     (host.root / "service.conf").write_text("refuse")
+
+    def killed(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            _config_set_apply, "confirm", lambda *_arguments: (_unused for _unused in ()).throw(KeyboardInterrupt)
-        )
+        patch.setattr(_config_set_apply, "confirm", killed)
         with pytest.raises(KeyboardInterrupt):
             host.configure("better")
     assert host.configure("good")["activated"] == ["demo.service"]

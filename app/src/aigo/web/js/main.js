@@ -9,7 +9,7 @@ import * as shortcuts from "./shortcuts.js";
 import * as sidebar from "./sidebar.js";
 import { conversations } from "./conversations.js";
 import { places, placeOf } from "./places.js";
-import { request } from "./api.js";
+import { Problem, request } from "./api.js";
 import { session } from "./session.js";
 
 const ID = /^#\/c\/([0-9a-f-]{36})$/;
@@ -162,6 +162,12 @@ find("#filter").addEventListener("input", () => conversations.draw());
 find("#older").addEventListener("click", () => conversations.older().catch((error) => notice(explain(error))));
 addEventListener("hashchange", moved);
 addEventListener("aigo:notice", (event) => notice(event.detail));
+// What the server refused and nobody caught is told, but for the end of the session, which leads to the form by itself.
+addEventListener("unhandledrejection", (event) => {
+  if (!(event.reason instanceof Problem)) return;
+  event.preventDefault();
+  if (event.reason.status !== 401) notice(explain(event.reason));
+});
 addEventListener("aigo:language", () => {
   find("#role").textContent = t(`role.${session.user.role}`);
   conversations.draw();
